@@ -1,0 +1,45 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	"lembra"
+)
+
+// Tenants keeps the tenants' names and generations, durably.
+type Tenants interface {
+	// CreateTenant makes a tenant, with the next generation where there was one
+	// of its name before. CodeConflict where it exists.
+	CreateTenant(ctx context.Context, id string, at time.Time) (lembra.Tenant, error)
+	// Tenant returns a living tenant; CodeNotFound where there is none.
+	Tenant(ctx context.Context, id string) (lembra.Tenant, error)
+	// Tenants returns up to limit living tenants in the order of their ids,
+	// behind the id after.
+	Tenants(ctx context.Context, after string, limit int) ([]lembra.TenantInfo, error)
+	// DeleteTenant marks a tenant as deleted; its data is removed later, by the
+	// engine's sweep. CodeNotFound where there is none.
+	DeleteTenant(ctx context.Context, id string, at time.Time) (lembra.Tenant, error)
+}
+
+// A Key is an API key as it is stored: its hash, never itself.
+type Key struct {
+	lembra.KeyInfo
+	// Hash is the SHA-256 of the whole key.
+	Hash [32]byte
+	// Generation is that of the tenant the key was made for.
+	Generation uint64
+}
+
+// Keys keeps API keys, durably.
+type Keys interface {
+	// PutKey writes a key, new or changed (revoked, used).
+	PutKey(ctx context.Context, key Key) error
+	// KeyByHash returns the key with this hash; CodeNotFound where there is none.
+	KeyByHash(ctx context.Context, hash [32]byte) (Key, error)
+	// KeyByID returns a tenant's key; CodeNotFound where there is none.
+	KeyByID(ctx context.Context, tenantID, keyID string) (Key, error)
+	// TenantKeys returns the keys of a tenant in the order of their ids; of all
+	// tenants where tenantID is empty.
+	TenantKeys(ctx context.Context, tenantID string) ([]Key, error)
+}

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"lembra"
+	"lembra/internal/record"
+)
+
+// The errors of a Log. Anything else that a store returns is a failure of the
+// store: of an Append, the outcome is then unknown.
+var (
+	// ErrCollision: the log's end is not where Append expected it.
+	ErrCollision = errors.New("log has grown meanwhile")
+	// ErrReadOnly: the store cannot write at present (its disk is full or
+	// read-only); nothing was written. It is wrapped with the reason.
+	ErrReadOnly = errors.New("store cannot write")
+)
+
+// A Log keeps the records of agents' logs, and what stands beside them. Every
+// method is safe for concurrent use. Records that are passed in or returned
+// belong to the callee or caller alone afterwards.
+type Log interface {
+	// Append writes a prefix of records, which are numbered after+1, after+2 …,
+	// durably, with their heads and index entries, and purges the versions that a
+	// tombstone among them ends. It returns how many were written and the
+	// number of the log's last record. ErrCollision: the log does not end at
+	// after; nothing was written, end says where it ends. ErrReadOnly: nothing
+	// was written. With any other error the outcome is unknown.
+	//
+	// Tombstones and erases are accepted from a second, smaller reserve where the
+	// disk is too full for puts.
+	Append(ctx context.Context, log record.LogID, after uint64, records []*record.Record) (n int, end uint64, err error)
+
+	// Read returns up to limit records from number from on, without gaps; none
+	// where the log ends before.
+	Read(ctx context.Context, log record.LogID, from uint64, limit int) ([]*record.Record, error)
+
+	// Get returns the records with these numbers (ascending), nil for those that
+	// do not exist. Puts are as they were written: nothing derived is merged.
+	Get(ctx context.Context, log record.LogID, numbers []uint64) ([]*record.Record, error)
+
+	// Living yields the current put of every living memory in the order of their
+	// numbers, with what was derived for it merged in, all as of one moment not
+	// before the call. Expired memories without a tombstone are among them.
+	Living(ctx context.Context, log record.LogID) iter.Seq2[*record.Record, error]
+
+	// Head returns the head of an agent's latest generation. An agent that never
+	// was has generation 1, and Last 0.
+	Head(ctx context.Context, tenant lembra.Tenant, agent string) (record.Head, error)
+
+	// Locate looks a memory id up in the id index: in every agent of the tenant,
+	// or in the one named. It returns at most limit locations, of latest
+	// generations that are not erased.
+	Locate(ctx context.Context, tenant lembra.Tenant, agent, memoryID string, limit int) ([]record.Location, error)
+}
+
+// A Directory finds agents and counts.
+type Directory interface {
+	// Agents returns up to limit heads of a tenant's agents that are not erased,
+	// in the order of their ids, behind the id after.
+	Agents(ctx context.Context, tenant lembra.Tenant, after string, limit int) ([]record.Head, error)
+
+	// UserAgents returns up to limit agents that have, or had, memories of a
+	// user, in the order of their ids, behind the id after.
+	UserAgents(ctx context.Context, tenant lembra.Tenant, user, after string, limit int) ([]string, error)
+
+	// Bounds returns the creation times of the tenant's oldest and newest living
+	// memory; zero times where there is none.
+	Bounds(ctx context.Context, tenant lembra.Tenant) (oldest, newest time.Time, err error)
+}
+
+// A Janitor finds what time or a deletion has done with, and removes it.
+type Janitor interface {
+	// Expired returns up to limit living memories whose expiry is not after now,
+	// earliest first. Entries whose memory is gone are dropped on the way.
+	Expired(ctx context.Context, now time.Time, limit int) ([]record.Location, error)
+
+	// Doomed returns erased logs and deleted tenants that still wait for Remove
+	// with done.
+	Doomed(ctx context.Context, limit int) ([]record.Doomed, error)
+
+	// Remove deletes the data of an erased log (but for its head and its last
+	// record) or of a deleted tenant's generation. done says that nothing can be
+	// written there any more, and takes it off Doomed. It can be repeated.
+	Remove(ctx context.Context, doomed record.Doomed, done bool) error
+
+	// Setting returns a value that the store keeps under a name, "" where none
+	// is; SetSetting writes one durably.
+	Setting(ctx context.Context, name string) (string, error)
+	SetSetting(ctx context.Context, name, value string) error
+}
+
+// An Embedder turns texts into vectors.
+type Embedder interface {
+	// Model names the model, as in embedding_model.
+	Model() string
+	// Embed returns one embedding a text, in order.
+	Embed(ctx context.Context, texts []string) ([]lembra.Embedding, error)
+}

@@ -1,0 +1,71 @@
+package lembra
+
+import "time"
+
+// Mode chooses what a recall compares.
+type Mode string
+
+// The modes. ModeHybrid, the default, adds both kinds of score.
+const (
+	ModeHybrid   Mode = "hybrid"
+	ModeSemantic Mode = "semantic"
+	ModeLexical  Mode = "lexical"
+)
+
+// A Query is the body of POST /recall.
+type Query struct {
+	TenantID string `json:"tenant_id,omitzero"`
+	Query    string `json:"query"`
+	// AgentID limits the recall to one agent; without it all agents of the
+	// tenant, or of the user, are asked, up to RecallAgentsMax.
+	AgentID   string    `json:"agent_id,omitzero"`
+	TopK      int       `json:"top_k,omitzero"` // default 10
+	Mode      Mode      `json:"mode,omitzero"`
+	MinScore  *float64  `json:"min_score,omitzero"`
+	UserID    string    `json:"user_id,omitzero"`
+	SessionID string    `json:"session_id,omitzero"`
+	Since     time.Time `json:"since,omitzero"` // occurred_at, else created_at, not before
+	Until     time.Time `json:"until,omitzero"` // occurred_at, else created_at, before
+	Filter    *Filter   `json:"filter,omitzero"`
+	Explain   bool      `json:"explain,omitzero"`
+	Weights   *Weights  `json:"weights,omitzero"`
+}
+
+// Weights add what is not in the text to a score. Each is between 0 and 1, 0 by
+// default, and counts as that share of the best text score of the answer.
+type Weights struct {
+	// Recency is multiplied with 2^(-age/30 days).
+	Recency float64 `json:"recency,omitzero"`
+	// Importance is multiplied with the memory's importance.
+	Importance float64 `json:"importance,omitzero"`
+}
+
+// A Result is one recalled memory.
+type Result struct {
+	Memory
+	Score   float64      `json:"score"`
+	Explain *Explanation `json:"explain,omitzero"`
+}
+
+// An Explanation holds the parts of a score, which add up to it.
+type Explanation struct {
+	// Lexical is the sum over the query's terms (BM25+, own text and neighbours).
+	Lexical float64 `json:"lexical"`
+	// Session is the weighted score of the whole session as one document.
+	Session float64 `json:"session"`
+	// Vector is the weighted similarity of the vectors.
+	Vector float64 `json:"vector"`
+	// Cosine is the bare cosine of query and memory.
+	Cosine     float64 `json:"cosine"`
+	Recency    float64 `json:"recency"`
+	Importance float64 `json:"importance"`
+	// Terms are the query's terms that count here, with their part of Lexical.
+	Terms map[string]float64 `json:"terms,omitzero"`
+}
+
+// RecallResponse answers POST /recall, best first.
+type RecallResponse struct {
+	Results []Result `json:"results"`
+	// TookMS is the time the server worked on it, in milliseconds.
+	TookMS float64 `json:"took_ms"`
+}
