@@ -69,6 +69,15 @@ type KeyInfo struct {
 	LastUsed  time.Time `json:"last_used,omitzero"`
 }
 
+// A Key is an API key as it is stored: its hash, never itself.
+type Key struct {
+	KeyInfo
+	// Hash is the SHA-256 of the whole key.
+	Hash [32]byte
+	// Generation is that of the tenant the key was made for.
+	Generation uint64
+}
+
 // CreateKeyRequest is the body of POST /keys.
 type CreateKeyRequest struct {
 	// TenantID is the tenant of the new key. The server's admin key must name

@@ -32,7 +32,8 @@ type Query struct {
 }
 
 // Weights add what is not in the text to a score. Each is between 0 and 1, 0 by
-// default, and counts as that share of the best text score of the answer.
+// default, and counts as that share of the summed weight (inverse document
+// frequency) of the query's words, the scale of the text score.
 type Weights struct {
 	// Recency is multiplied with 2^(-age/30 days).
 	Recency float64 `json:"recency,omitzero"`

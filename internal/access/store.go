@@ -1,3 +1,4 @@
+// Package access knows tenants and API keys: minted, hashed, checked, revoked.
 package access
 
 import (
@@ -22,24 +23,15 @@ type Tenants interface {
 	DeleteTenant(ctx context.Context, id string, at time.Time) (lembra.Tenant, error)
 }
 
-// A Key is an API key as it is stored: its hash, never itself.
-type Key struct {
-	lembra.KeyInfo
-	// Hash is the SHA-256 of the whole key.
-	Hash [32]byte
-	// Generation is that of the tenant the key was made for.
-	Generation uint64
-}
-
 // Keys keeps API keys, durably.
 type Keys interface {
 	// PutKey writes a key, new or changed (revoked, used).
-	PutKey(ctx context.Context, key Key) error
+	PutKey(ctx context.Context, key lembra.Key) error
 	// KeyByHash returns the key with this hash; CodeNotFound where there is none.
-	KeyByHash(ctx context.Context, hash [32]byte) (Key, error)
-	// KeyByID returns a tenant's key; CodeNotFound where there is none.
-	KeyByID(ctx context.Context, tenantID, keyID string) (Key, error)
+	KeyByHash(ctx context.Context, hash [32]byte) (lembra.Key, error)
+	// KeyByID returns a tenant's key, or, where tenantID is empty, any tenant's; CodeNotFound where there is none.
+	KeyByID(ctx context.Context, tenantID, keyID string) (lembra.Key, error)
 	// TenantKeys returns the keys of a tenant in the order of their ids; of all
 	// tenants where tenantID is empty.
-	TenantKeys(ctx context.Context, tenantID string) ([]Key, error)
+	TenantKeys(ctx context.Context, tenantID string) ([]lembra.Key, error)
 }

@@ -2,22 +2,11 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 
 	"lembra"
 	"lembra/internal/record"
-)
-
-// The errors of a Log. Anything else that a store returns is a failure of the
-// store: of an Append, the outcome is then unknown.
-var (
-	// ErrCollision: the log's end is not where Append expected it.
-	ErrCollision = errors.New("log has grown meanwhile")
-	// ErrReadOnly: the store cannot write at present (its disk is full or
-	// read-only); nothing was written. It is wrapped with the reason.
-	ErrReadOnly = errors.New("store cannot write")
 )
 
 // A Log keeps the records of agents' logs, and what stands beside them. Every
@@ -27,8 +16,8 @@ type Log interface {
 	// Append writes a prefix of records, which are numbered after+1, after+2 …,
 	// durably, with their heads and index entries, and purges the versions that a
 	// tombstone among them ends. It returns how many were written and the
-	// number of the log's last record. ErrCollision: the log does not end at
-	// after; nothing was written, end says where it ends. ErrReadOnly: nothing
+	// number of the log's last record. record.ErrCollision: the log does not end at
+	// after; nothing was written, end says where it ends. record.ErrReadOnly: nothing
 	// was written. With any other error the outcome is unknown.
 	//
 	// Tombstones and erases are accepted from a second, smaller reserve where the

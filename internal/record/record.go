@@ -38,6 +38,16 @@ var (
 	ErrChecksum = errors.New("record is damaged: checksum differs")
 )
 
+// The errors of a store's Append. Anything else that it returns is a failure of
+// the store, and the outcome is then unknown.
+var (
+	// ErrCollision: the log's end is not where Append expected it.
+	ErrCollision = errors.New("log has grown meanwhile")
+	// ErrReadOnly: the store cannot write at present (its disk is full or
+	// read-only); nothing was written. It is wrapped with the reason.
+	ErrReadOnly = errors.New("store cannot write")
+)
+
 func checksum(b []byte) uint32 {
 	return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 }
