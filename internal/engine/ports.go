@@ -77,6 +77,12 @@ type Janitor interface {
 	// written there any more, and takes it off Doomed. It can be repeated.
 	Remove(ctx context.Context, doomed record.Doomed, done bool) error
 
+	// Logs returns up to limit heads of all tenants' agents that are not erased,
+	// in the order of tenant, tenant generation and agent, behind the log after
+	// (whose agent generation does not matter; the zero LogID is before all).
+	// Deleted tenants are left out.
+	Logs(ctx context.Context, after record.LogID, limit int) ([]record.Head, error)
+
 	// Setting returns a value that the store keeps under a name, "" where none
 	// is; SetSetting writes one durably.
 	Setting(ctx context.Context, name string) (string, error)
