@@ -1,0 +1,374 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"google.golang.org/protobuf/proto"
+
+	"lembra/internal/record"
+)
+
+// Append implements engine.Log. It writes all records or none.
+func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, records []*record.Record) (n int, end uint64, err error) {
+	if err := checkRecords(log, after, records); err != nil {
+		return 0, after, fmt.Errorf("append: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, after, fmt.Errorf("append: %w", err)
+	}
+	if err := s.disk.admit(needOf(records)); err != nil {
+		return 0, after, err
+	}
+	lock := s.agentLock(log.Tenant, log.Agent)
+	lock.Lock()
+	unlock := onceFunc(lock.Unlock)
+	defer unlock()
+	end, err = s.openEnd(log)
+	if err != nil {
+		return 0, end, fmt.Errorf("append: %w", err)
+	}
+	if end != after || len(records) == 0 {
+		unlock()
+		// What the caller reads next must not be lost any more.
+		if err := s.barrier(); err != nil {
+			return 0, end, err
+		}
+		if end != after {
+			return 0, end, record.ErrCollision
+		}
+		return 0, end, nil
+	}
+	a := &appending{store: s, log: log, after: after, records: records, batch: s.db.NewBatchWithSize(sizeGuess(records))}
+	if err := a.build(); err != nil {
+		return 0, end, fmt.Errorf("append: %w", errors.Join(err, a.batch.Close()))
+	}
+	if err := s.commit(a.batch, unlock); err != nil {
+		return 0, end, fmt.Errorf("append: %w", err)
+	}
+	s.metrics.records.Add(float64(len(records)))
+	return len(records), after + uint64(len(records)), nil
+}
+
+// onceFunc is sync.OnceFunc without its locks: for one goroutine.
+func onceFunc(f func()) func() {
+	done := false
+	return func() {
+		if !done {
+			done = true
+			f()
+		}
+	}
+}
+
+func checkRecords(log record.LogID, after uint64, records []*record.Record) error {
+	if err := checkIDs(log.Tenant.ID, log.Agent); err != nil {
+		return err
+	}
+	for i, r := range records {
+		if want := after + uint64(i) + 1; r.Number != want {
+			return fmt.Errorf("record %d is numbered %d", want, r.Number)
+		}
+		var err error
+		switch body := r.Body.(type) {
+		case *record.Record_Put:
+			err = checkIDs(body.Put.MemoryId, body.Put.UserId)
+		case *record.Record_Tombstone:
+			err = checkIDs(body.Tombstone.MemoryId)
+		case *record.Record_Derived:
+		case *record.Record_Erase:
+			if i != len(records)-1 {
+				err = errors.New("an erase is the last record of a log")
+			}
+		default:
+			err = record.ErrKind
+		}
+		if err != nil {
+			return fmt.Errorf("record %d: %w", r.Number, err)
+		}
+	}
+	return nil
+}
+
+// needOf tells from which reserve of the disk records are written.
+func needOf(records []*record.Record) need {
+	for _, r := range records {
+		switch r.Body.(type) {
+		case *record.Record_Tombstone, *record.Record_Erase:
+		default:
+			return adds
+		}
+	}
+	return deletes
+}
+
+func sizeGuess(records []*record.Record) int {
+	size := 0
+	for _, r := range records {
+		size += proto.Size(r) + 3*keySizeGuess
+	}
+	return size
+}
+
+// errErased: the log ended with an erase, and the agent's next generation has
+// another log.
+var errErased = errors.New("log has ended: the agent was erased")
+
+// openEnd returns the number of a log's last record, and an error where nothing
+// can follow it.
+func (s *Store) openEnd(log record.LogID) (uint64, error) {
+	head, err := readHead(s.db, log.Tenant, log.Agent)
+	if err != nil {
+		return 0, err
+	}
+	current := head.Log.AgentGeneration
+	switch {
+	case log.AgentGeneration == current && !head.Erased:
+		return head.Last, nil
+	case log.AgentGeneration == current:
+		return head.Last, errErased
+	case log.AgentGeneration == current+1 && head.Erased:
+		return 0, nil
+	case log.AgentGeneration < current:
+		return 0, errErased
+	}
+	return 0, fmt.Errorf("agent %q has no generation %d yet, the latest is %d", log.Agent, log.AgentGeneration, current)
+}
+
+// An appending builds the batch of one Append. Its records may refer to each
+// other: what an earlier one of them changed is not in the database yet, and is
+// looked up here first. The batch itself applies its operations in order.
+type appending struct {
+	store   *Store
+	log     record.LogID
+	after   uint64
+	records []*record.Record
+	batch   *pebble.Batch
+
+	stubs   map[uint64]*record.Record // what is left of records of this append
+	living  map[uint64]bool           // what changed
+	derived map[uint64][]uint64       // of → numbers of derived records of this append
+	users   map[string]bool           // entered
+}
+
+func (a *appending) build() error {
+	a.stubs = make(map[uint64]*record.Record)
+	a.living = make(map[uint64]bool, len(a.records))
+	for _, r := range a.records {
+		var err error
+		switch body := r.Body.(type) {
+		case *record.Record_Put:
+			err = a.put(r.Number, body.Put)
+		case *record.Record_Derived:
+			err = a.derive(r, body.Derived.Of)
+		case *record.Record_Tombstone:
+			err = a.tombstone(body.Tombstone)
+		case *record.Record_Erase:
+			at := binary.BigEndian.AppendUint64(nil, uint64(r.TimeUs))
+			err = a.batch.Set(logKey(kindDoomed, a.log), at, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("record %d: %w", r.Number, err)
+		}
+	}
+	for _, r := range a.records {
+		if stub := a.stubs[r.Number]; stub != nil {
+			r = stub
+		}
+		if err := a.write(r); err != nil {
+			return err
+		}
+	}
+	head := record.HeadOf(a.log, a.records[len(a.records)-1])
+	return a.batch.Set(headKey(a.log.Tenant, a.log.Agent), encodeHead(head), nil)
+}
+
+func (a *appending) write(r *record.Record) error {
+	value, err := record.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("record %d: %w", r.Number, err)
+	}
+	return a.batch.Set(numberKey(kindRecord, a.log, r.Number), value, nil)
+}
+
+func (a *appending) set(key []byte) error    { return a.batch.Set(key, nil, nil) }
+func (a *appending) delete(key []byte) error { return a.batch.Delete(key, nil) }
+
+func (a *appending) setLiving(number uint64, living bool) error {
+	a.living[number] = living
+	if living {
+		return a.set(numberKey(kindLiving, a.log, number))
+	}
+	return a.delete(numberKey(kindLiving, a.log, number))
+}
+
+func (a *appending) isLiving(number uint64) (bool, error) {
+	if living, changed := a.living[number]; changed {
+		return living, nil
+	}
+	value, err := a.store.get(numberKey(kindLiving, a.log, number))
+	return value != nil, err
+}
+
+func (a *appending) put(number uint64, p *record.Put) error {
+	errs := []error{
+		a.setLiving(number, true),
+		a.batch.Set(idKey(a.log.Tenant, p.MemoryId, a.log.Agent),
+			idEntry{generation: a.log.AgentGeneration, number: number}.encode(), nil),
+		a.user(p.UserId),
+	}
+	if p.ExpiresAtUs != nil {
+		errs = append(errs, a.set(expiryKey(*p.ExpiresAtUs, a.log, number)))
+	}
+	if p.Previous == 0 {
+		errs = append(errs, a.set(createdKey(a.log, p.CreatedAtUs, p.First)))
+	} else {
+		errs = append(errs, a.setLiving(p.Previous, false))
+		if p.PreviousExpiresAtUs != nil {
+			errs = append(errs, a.delete(expiryKey(*p.PreviousExpiresAtUs, a.log, p.Previous)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// user enters that the agent has memories of a user, once.
+func (a *appending) user(user string) error {
+	if user == "" || a.users[user] {
+		return nil
+	}
+	if a.users == nil {
+		a.users = make(map[string]bool)
+	}
+	a.users[user] = true
+	key := logUserKey(a.log, user)
+	known, err := a.store.get(key)
+	if err != nil || known != nil {
+		return err
+	}
+	return errors.Join(a.set(key), a.set(userKey(a.log, user)))
+}
+
+// derive enters a derived record; for a version that is no longer current only
+// its stub is kept, since nothing will ever read the rest or purge it.
+func (a *appending) derive(r *record.Record, of uint64) error {
+	living, err := a.isLiving(of)
+	if err != nil {
+		return err
+	}
+	if !living {
+		a.stub(r)
+		return nil
+	}
+	if a.derived == nil {
+		a.derived = make(map[uint64][]uint64)
+	}
+	a.derived[of] = append(a.derived[of], r.Number)
+	return a.set(derivedKey(a.log, of, r.Number))
+}
+
+func derivedKey(log record.LogID, of, number uint64) []byte {
+	return appendNumber(numberKey(kindDerived, log, of), number)
+}
+
+func (a *appending) tombstone(t *record.Tombstone) error {
+	id := idKey(a.log.Tenant, t.MemoryId, a.log.Agent)
+	errs := []error{
+		a.setLiving(t.Of, false),
+		a.delete(createdKey(a.log, t.CreatedAtUs, t.First)),
+	}
+	if t.Idempotent {
+		entry := idEntry{generation: a.log.AgentGeneration, number: t.Of, gone: true}
+		errs = append(errs, a.batch.Set(id, entry.encode(), nil))
+	} else {
+		errs = append(errs, a.delete(id))
+	}
+	if t.ExpiresAtUs != nil {
+		errs = append(errs, a.delete(expiryKey(*t.ExpiresAtUs, a.log, t.Of)))
+	}
+	return errors.Join(append(errs, a.purge(t.Of))...)
+}
+
+// purge leaves only stubs of all versions of a memory, the last of which is
+// number, and of what was derived for them.
+func (a *appending) purge(number uint64) error {
+	for number > 0 {
+		r, err := a.purgeOne(number)
+		if err != nil {
+			return err
+		}
+		if err := a.purgeDerived(number); err != nil {
+			return err
+		}
+		put := r.GetPut()
+		if put == nil || put.Previous >= number {
+			return nil
+		}
+		number = put.Previous
+	}
+	return nil
+}
+
+// purgeOne leaves only the stub of a record, and returns it; nil where there is
+// no such record.
+func (a *appending) purgeOne(number uint64) (*record.Record, error) {
+	if number > a.after {
+		i := number - a.after - 1
+		if i >= uint64(len(a.records)) {
+			return nil, nil
+		}
+		return a.stub(a.records[i]), nil
+	}
+	r, err := getRecord(a.store.db, a.log, number)
+	if err != nil || r == nil || r.Purged {
+		return r, err
+	}
+	record.Stub(r)
+	return r, a.write(r)
+}
+
+// stub keeps only the stub of a record of this append; the record itself stays
+// as the caller made it.
+func (a *appending) stub(r *record.Record) *record.Record {
+	if stub := a.stubs[r.Number]; stub != nil {
+		return stub
+	}
+	stub := proto.CloneOf(r)
+	record.Stub(stub)
+	a.stubs[r.Number] = stub
+	return stub
+}
+
+func (a *appending) purgeDerived(of uint64) error {
+	numbers := a.derived[of]
+	if of <= a.after {
+		stored, err := derivedNumbers(a.store.db, a.log, of)
+		if err != nil {
+			return err
+		}
+		numbers = append(stored, numbers...)
+	}
+	for _, number := range numbers {
+		if _, err := a.purgeOne(number); err != nil {
+			return err
+		}
+		if err := a.delete(derivedKey(a.log, of, number)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// derivedNumbers returns the numbers of the derived records of a version.
+func derivedNumbers(r pebble.Reader, log record.LogID, of uint64) ([]uint64, error) {
+	prefix := numberKey(kindDerived, log, of)
+	var numbers []uint64
+	err := scan(context.Background(), r, prefix, nil, func(key, _ []byte) (bool, error) {
+		d := &decoder{b: key[len(prefix):]}
+		numbers = append(numbers, d.number())
+		return true, d.end()
+	})
+	return numbers, err
+}
