@@ -1,4 +1,3 @@
-// Package access knows tenants and API keys: minted, hashed, checked, revoked.
 package access
 
 import (
