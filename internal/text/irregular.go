@@ -1,0 +1,232 @@
+package text
+
+import "strings"
+
+// irregularForms reads a table of irregular forms: lines of a lemma and its forms.
+func irregularForms(table string) map[string]string {
+	m := make(map[string]string)
+	for line := range strings.Lines(table) {
+		fields := strings.Fields(line)
+		for _, form := range fields[1:] {
+			m[form] = fields[0]
+		}
+	}
+	return m
+}
+
+// irregularEnglish has the forms that Snowball does not take to the stem of their
+// lemma. Left out are forms that are more often another word: "saw", "left",
+// "felt", "found" and "lay" stay because they are verbs more often than not;
+// "bore", "ground" and "wound" are not here.
+const irregularEnglish = `arise arose arisen
+awake awoke awoken
+beat beaten
+become became becoming
+begin began begun
+bend bent
+bite bit bitten
+bleed bled
+blow blew blown
+break broke broken
+breed bred
+bring brought
+build built
+burn burnt
+buy bought
+catch caught
+choose chose chosen
+come came
+creep crept
+deal dealt
+dig dug
+draw drew drawn
+dream dreamt
+drink drank drunk
+drive drove driven
+eat ate eaten
+fall fell fallen
+feed fed
+feel felt
+fight fought
+find found
+flee fled
+fly flew flown
+forbid forbade forbidden
+forget forgot forgotten
+forgive forgave forgiven
+freeze froze frozen
+get got gotten
+give gave given
+go went gone goes
+grow grew grown
+hang hung
+hear heard
+hide hid hidden
+hold held
+keep kept
+know knew known
+lead led
+learn learnt
+leave left
+lend lent
+light lit
+lose lost
+make made
+mean meant
+meet met
+mistake mistook mistaken
+overcome overcame
+pay paid
+prove proven
+ride rode ridden
+ring rang rung
+rise rose risen
+run ran
+say said
+see saw seen
+seek sought
+sell sold
+send sent
+sew sewn
+shake shook shaken
+shine shone
+shoot shot
+show shown
+shrink shrank shrunk
+sing sang sung
+sink sank sunk
+sit sat
+sleep slept
+slide slid
+speak spoke spoken
+spend spent
+spin spun
+stand stood
+steal stole stolen
+stick stuck
+strike struck
+swear swore sworn
+sweep swept
+swim swam swum
+swing swung
+take took taken
+teach taught
+tear torn
+tell told
+think thought
+throw threw thrown
+understand understood
+wake woke woken
+wear wore worn
+weep wept
+win won
+withdraw withdrew withdrawn
+write wrote written
+child children
+man men
+woman women
+person people
+foot feet
+tooth teeth
+mouse mice
+goose geese
+knife knives
+wife wives
+life lives
+leaf leaves
+half halves
+shelf shelves
+wolf wolves
+loaf loaves
+good better best
+bad worse worst
+january jan
+february feb
+august aug
+september sept sep
+october oct
+november nov
+december dec
+monday mon
+tuesday tue tues
+wednesday wed
+thursday thu thurs
+friday fri
+mother mom mum mommy mama
+father dad daddy
+picture pic pics photo photos photograph photographs
+television tv
+birthday bday
+`
+
+// irregularPortuguese is the same for Portuguese, folded. Forms that ser shares
+// with ir are stop words, but for those that say "I went" or "we went".
+const irregularPortuguese = `ir fui fomos foste vou vais vai vamos vao va irei ira irao iria iriam iremos ia iam iamos indo ido
+fazer faco faz fazem fazemos fiz fez fizemos fizeram fazia faziam fara farei farao faria fariam feito feita feitos feitas faca facam fizer fizesse fazendo
+dizer digo diz dizem disse disseram dissemos dizia diziam dira direi diria dito ditos diga digam dizendo
+trazer trago traz trazem trouxe trouxeram trouxemos trazia trara traria traga trazendo trazido
+poder posso pode podem podemos pude pode puderam pudemos podia podiam podera poderia poderiam possa possam puder
+querer quero quer querem queremos quis quiseram quisemos queria queriam quera queira queiram quiser
+saber sei sabe sabem sabemos soube souberam soubemos sabia sabiam sabera saberia saiba saibam souber
+ver vejo ve veem vemos vi viu viram via viam verei vera veria visto vista vistos veja vejam vendo
+vir venho vem vimos vieram veio vinha vinham virei vira viria vindo venha venham vier viesse
+por ponho poe poem pomos pus pos puseram punha punham pora poria posto posta postos ponha pondo
+dar dou da dao damos dei deu deram dava davam darei dara daria dado dados deem desse dando
+ler leio le leem lemos li leu leram lia liam lera leria lido lidos leia leiam lendo
+crer creio cre creem cremos
+cair caio cai caem caiu cairam caia caindo caido
+sair saio sai saem saiu sairam saia saindo saido saiam
+perder perco perde perdem perdi perdeu perderam perca perdendo perdido
+pedir peco pede pedem pedi pediu pediram peca pedindo pedido
+ouvir ouco ouve ouvem ouvi ouviu ouviram ouca ouvindo ouvido
+dormir durmo dorme dormem dormi dormiu dormiram durma dormindo
+sentir sinto sente sentem senti sentiu sentiram sinta sentindo
+mentir minto mente mentem
+servir sirvo serve servem servi serviu serviram sirva
+seguir sigo segue seguem segui seguiu seguiram siga seguindo
+conseguir consigo consegue conseguem consegui conseguiu conseguiram consiga conseguindo
+preferir prefiro prefere preferem preferi preferiu
+vestir visto veste vestem vestiu
+subir subo sobe sobem subi subiu subiram suba
+fugir fujo foge fogem fugiu fugiram
+valer valho vale valem valeu valha
+caber caibo cabe cabem coube couberam
+medir meco mede medem mediu
+rir rio ri riem riu riram
+nascer nasci nasceu nasceram nasco
+conhecer conheco conhece conhecem conheci conheceu conheceram conheca conhecendo
+escrever escrito escrita escritos escritas
+abrir aberto aberta abertos abertas
+cobrir cubro coberto coberta
+morrer morto morta mortos mortas
+ganhar ganho ganha
+gastar gasto gastos
+pagar pago paga paguei pague
+ficar fiquei fique fiquem
+tocar toquei toque
+buscar busquei busque
+chegar cheguei chegue
+jogar joguei jogue jogo jogos
+comecar comecei comece
+mulher mulheres
+homem homens
+mao maos
+mae maes mamae
+pai pais papai
+irmao irmaos irma irmas
+cao caes
+pao paes
+bom boa bons boas melhor melhores otimo
+mau ma maus mas pior piores
+avo avos vovo
+filho filha filhos filhas
+amigo amiga amigos amigas
+janeiro jan
+fevereiro fev
+abril abr
+agosto ago
+novembro nov
+dezembro dez
+foto fotos fotografia fotografias
+televisao tv
+`
