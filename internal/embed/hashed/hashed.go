@@ -1,0 +1,198 @@
+// Package hashed is an embedding model without training: hashed n-grams.
+//
+// A text's features are its words and their character n-grams of three to five
+// characters, boundaries marked. Each is hashed to one of 256 dimensions and a
+// sign (feature hashing, Weinberger et al. 2009, arXiv 0902.2206) and counted,
+// sublinearly and with little weight where its word is a stop word. So texts are
+// near that share words, or parts of words: misspelt and inflected ones too. It
+// knows nothing of meaning: synonyms are as far apart as any two words.
+//
+// The vectors are the same on every machine; what changes them needs another
+// model name.
+package hashed
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"unicode/utf8"
+
+	"lembra"
+	"lembra/internal/text"
+)
+
+// Name is the name of the model.
+const Name = "lembra-hash-1"
+
+// Dimension is the dimension of its vectors.
+const Dimension = 256
+
+// The lengths of the character n-grams, in characters.
+const (
+	gramMin = 3
+	gramMax = 5
+)
+
+// What a feature weighs. A word counts as much as some of its n-grams together,
+// so that equal words are nearer than similar ones. All is computed in integers,
+// which round in the same way everywhere.
+const (
+	weightWord = 512
+	weightGram = 256
+	weightStop = 64 // a stop word, which has no n-grams
+)
+
+// Model is the model. It is safe for concurrent use.
+type Model struct {
+	scratch sync.Pool // of *scratch
+}
+
+// scratch is what embedding one text needs.
+type scratch struct {
+	scanner text.Scanner
+	// word is the current word with its boundary marks.
+	word []byte
+	// ends are where its characters end.
+	ends []int
+	sum  [Dimension]int32
+	// counts are how often features occurred in this text, by a hash of them:
+	// two features that share a slot are counted together, which is rare and
+	// always the same.
+	counts [countSlots]uint8
+	used   []uint32
+}
+
+const (
+	countSlots = 1 << 14
+	countMax   = 255
+)
+
+// New makes a Model.
+func New() *Model {
+	return &Model{scratch: sync.Pool{New: func() any { return new(scratch) }}}
+}
+
+// Model names the model.
+func (m *Model) Model() string { return Name }
+
+// Embed returns one embedding a text, in order. A text without any words has the
+// zero vector.
+func (m *Model) Embed(ctx context.Context, texts []string) ([]lembra.Embedding, error) {
+	embeddings := make([]lembra.Embedding, len(texts))
+	data := make([]byte, len(texts)*Dimension)
+	s := m.scratch.Get().(*scratch)
+	defer m.scratch.Put(s)
+	for i, t := range texts {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("embed: %w", err)
+		}
+		vector := data[i*Dimension : (i+1)*Dimension : (i+1)*Dimension]
+		s.embed(t, vector)
+		embeddings[i] = lembra.Embedding{Model: Name, Dimension: Dimension, Element: lembra.Int8, Data: vector}
+	}
+	return embeddings, nil
+}
+
+// embed writes the vector of t.
+func (s *scratch) embed(t string, vector []byte) {
+	s.sum = [Dimension]int32{}
+	s.scanner.Reset(t)
+	for s.scanner.Next() {
+		s.add(s.scanner.Word(), s.scanner.Stop())
+	}
+	s.scanner.Reset("")
+	for _, slot := range s.used {
+		s.counts[slot] = 0
+	}
+	s.used = s.used[:0]
+	quantize(&s.sum, vector)
+}
+
+// add counts the features of a word.
+func (s *scratch) add(word []byte, stop bool) {
+	s.word = append(append(append(s.word[:0], '<'), word...), '>')
+	s.ends = s.ends[:0]
+	for i := 0; i < len(s.word); {
+		n := 1
+		if s.word[i] >= utf8.RuneSelf {
+			_, n = utf8.DecodeRune(s.word[i:])
+		}
+		i += n
+		s.ends = append(s.ends, i)
+	}
+	h := uint64(offset64)
+	for _, c := range s.word {
+		h = (h ^ uint64(c)) * prime64
+	}
+	if stop {
+		s.feature(h^wordMark, weightStop)
+		return
+	}
+	s.feature(h^wordMark, weightWord)
+	start := 0
+	for first := range s.ends {
+		h := uint64(offset64)
+		at := start
+		for last := first; last < len(s.ends) && last < first+gramMax; last++ {
+			for ; at < s.ends[last]; at++ {
+				h = (h ^ uint64(s.word[at])) * prime64
+			}
+			if last >= first+gramMin-1 {
+				s.feature(h, weightGram)
+			}
+		}
+		start = s.ends[first]
+	}
+}
+
+// FNV-1a of 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/. wordMark keeps
+// a whole word apart from an equal n-gram.
+const (
+	offset64 = 14695981039346656037
+	prime64  = 1099511628211
+	wordMark = 0x9e3779b97f4a7c15
+)
+
+// feature counts a feature. The first time it adds its weight; the c-th time what
+// is between 1 + ln(c-1) and 1 + ln(c) times its weight, nearly.
+func (s *scratch) feature(hash uint64, weight int32) {
+	// The low bits of FNV depend on few bits of its input: mix them (the
+	// finalizer of MurmurHash3).
+	hash ^= hash >> 33
+	hash *= 0xff51afd7ed558ccd
+	hash ^= hash >> 33
+	slot := uint32(hash>>32) % countSlots
+	count := int32(s.counts[slot])
+	switch {
+	case count == 0:
+		s.used = append(s.used, slot)
+	default:
+		weight = 2 * weight / (2*count + 1)
+	}
+	if count < countMax {
+		s.counts[slot]++
+	}
+	if hash&Dimension != 0 {
+		weight = -weight
+	}
+	s.sum[hash%Dimension] += weight
+}
+
+// quantize scales a vector so that its largest element is 127 or -127; the length
+// of a vector means nothing, as vectors are compared by cosine.
+func quantize(sum *[Dimension]int32, vector []byte) {
+	var largest int64
+	for _, v := range sum {
+		largest = max(largest, int64(v), -int64(v))
+	}
+	if largest == 0 {
+		return
+	}
+	for i, v := range sum {
+		q := (2*127*int64(v) + largest) / (2 * largest)
+		if v < 0 {
+			q = (2*127*int64(v) - largest) / (2 * largest)
+		}
+		vector[i] = byte(int8(q))
+	}
+}
