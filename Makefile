@@ -1,0 +1,54 @@
+# The default build has no cgo; only the race detector of "make test" needs it.
+export CGO_ENABLED := 0
+
+GO       ?= go
+ROUNDS   ?= 100
+FUZZTIME ?= 10s
+BENCH    ?= .
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test lint fmt bench bench-write crash fuzz generate tools clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/lembra
+	$(GO) build -trimpath -o bin/lembra ./cmd/lembra
+
+run: build ## build and serve on 127.0.0.1:8080, data in ./lembra-data
+	bin/lembra serve
+
+test: ## vet, and run every test under the race detector
+	scripts/test.sh
+
+lint: tools ## check style, formatting and the usual mistakes
+	bin/golangci-lint run ./...
+	bin/gofumpt -l . | (! grep .)
+
+fmt: tools ## format every file
+	bin/golangci-lint fmt ./...
+
+bench: ## measure inserts, recall and memory (BENCH=regexp chooses)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 2h ./...
+
+bench-write: build ## measure durable POST /memorize against the bare server
+	scripts/bench-write.sh
+
+crash: ## kill -9 the server under load, ROUNDS=100 times, and check what it kept
+	LEMBRA_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -run '^TestCrash$$' -timeout 2h -v ./cmd/lembra
+
+fuzz: ## run each fuzz target for FUZZTIME=10s
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+generate: tools ## write generated code anew; needs protoc
+	PATH="$(CURDIR)/bin:$$PATH" $(GO) generate ./...
+
+tools: bin/golangci-lint
+
+# One build makes all tools, with their versions from tools/go.mod.
+bin/golangci-lint: tools/go.mod tools/go.sum
+	$(GO) build -C tools -o $(CURDIR)/bin/ tool
+	@touch bin/golangci-lint
+
+clean: ## remove what was built, but no data
+	rm -rf bin
