@@ -13,7 +13,7 @@ import (
 )
 
 // Append implements engine.Log. It writes all records or none.
-func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, records []*record.Record) (n int, end uint64, err error) {
+func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, records []*record.Record) (int, uint64, error) {
 	if err := checkRecords(log, after, records); err != nil {
 		return 0, after, fmt.Errorf("append: %w", err)
 	}
@@ -27,9 +27,9 @@ func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, reco
 	lock.Lock()
 	unlock := onceFunc(lock.Unlock)
 	defer unlock()
-	end, err = s.openEnd(log)
+	end, ended, err := s.end(log)
 	if err != nil {
-		return 0, end, fmt.Errorf("append: %w", err)
+		return 0, after, fmt.Errorf("append: %w", err)
 	}
 	if end != after || len(records) == 0 {
 		unlock()
@@ -41,6 +41,9 @@ func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, reco
 			return 0, end, record.ErrCollision
 		}
 		return 0, end, nil
+	}
+	if ended {
+		return 0, end, fmt.Errorf("append: %w", errErased)
 	}
 	a := &appending{store: s, log: log, after: after, records: records, batch: s.db.NewBatchWithSize(sizeGuess(records))}
 	if err := a.build(); err != nil {
@@ -117,25 +120,39 @@ func sizeGuess(records []*record.Record) int {
 // another log.
 var errErased = errors.New("log has ended: the agent was erased")
 
-// openEnd returns the number of a log's last record, and an error where nothing
-// can follow it.
-func (s *Store) openEnd(log record.LogID) (uint64, error) {
+// end returns the number of a log's last record, and whether that is an erase,
+// which nothing can follow.
+func (s *Store) end(log record.LogID) (last uint64, ended bool, err error) {
 	head, err := readHead(s.db, log.Tenant, log.Agent)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	current := head.Log.AgentGeneration
 	switch {
-	case log.AgentGeneration == current && !head.Erased:
-		return head.Last, nil
 	case log.AgentGeneration == current:
-		return head.Last, errErased
+		return head.Last, head.Erased, nil
 	case log.AgentGeneration == current+1 && head.Erased:
-		return 0, nil
-	case log.AgentGeneration < current:
-		return 0, errErased
+		return 0, false, nil
+	case log.AgentGeneration > current:
+		return 0, false, fmt.Errorf("agent %q has no generation %d yet, the latest is %d", log.Agent, log.AgentGeneration, current)
 	}
-	return 0, fmt.Errorf("agent %q has no generation %d yet, the latest is %d", log.Agent, log.AgentGeneration, current)
+	last, err = lastNumber(s.db, log)
+	return last, true, err
+}
+
+// lastNumber returns the number of a log's last record, 0 where there is none.
+func lastNumber(r pebble.Reader, log record.LogID) (number uint64, err error) {
+	prefix := logKey(kindRecord, log)
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: behind(prefix)})
+	if err != nil {
+		return 0, fmt.Errorf("read store: %w", err)
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	if !it.Last() {
+		return 0, nil
+	}
+	d := &decoder{b: it.Key()[len(prefix):]}
+	return d.number(), d.end()
 }
 
 // An appending builds the batch of one Append. Its records may refer to each

@@ -12,6 +12,7 @@ import (
 	"lembra/internal/engine"
 	"lembra/internal/pebblestore"
 	"lembra/internal/record"
+	"lembra/internal/storetest"
 )
 
 var (
@@ -65,4 +66,10 @@ func TestReopen(t *testing.T) {
 			t.Errorf("Living yields %v, %v", r, err)
 		}
 	}
+}
+
+func TestStore(t *testing.T) {
+	storetest.Test(t, func(t *testing.T) storetest.Store {
+		return open(t, "data", pebblestore.Options{FS: vfs.NewMem()})
+	})
 }
