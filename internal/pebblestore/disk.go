@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -37,9 +38,9 @@ type disk struct {
 	logger  *slog.Logger
 	reserve [2]uint64 // by need
 
-	free    atomic.Uint64 // bytes
-	unknown atomic.Bool   // the file system does not tell
-	full    bool          // as last logged
+	free    atomic.Int64 // bytes, less what was written since the last look
+	unknown atomic.Bool  // the file system does not tell
+	full    bool         // as last logged
 }
 
 func newDisk(o Options, dir string) *disk {
@@ -73,7 +74,7 @@ func (d *disk) look() {
 		}
 		return
 	}
-	d.free.Store(usage.AvailBytes)
+	d.free.Store(int64(min(usage.AvailBytes, math.MaxInt64)))
 	d.unknown.Store(false)
 	if full := usage.AvailBytes < d.reserve[adds]; full != d.full {
 		d.full = full
@@ -85,12 +86,18 @@ func (d *disk) look() {
 	}
 }
 
+// freeBytes returns the free space, as far as it is known.
+func (d *disk) freeBytes() uint64 { return uint64(max(d.free.Load(), 0)) }
+
+// spend counts what is written until the next look.
+func (d *disk) spend(bytes int) { d.free.Add(-int64(bytes)) }
+
 // admit returns record.ErrReadOnly, with the reason, where the disk is too full.
 func (d *disk) admit(n need) error {
 	if d.unknown.Load() {
 		return nil
 	}
-	free := d.free.Load()
+	free := d.freeBytes()
 	if free >= d.reserve[n] {
 		return nil
 	}

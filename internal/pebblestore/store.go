@@ -231,7 +231,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	return Stats{
 		BytesOnDisk:   s.metrics.size(),
-		DiskFreeBytes: s.disk.free.Load(),
+		DiskFreeBytes: s.disk.freeBytes(),
 		ReserveBytes:  s.disk.reserve[adds],
 	}
 }
@@ -258,6 +258,7 @@ func (s *Store) commit(batch *pebble.Batch, applied func()) (err error) {
 		}
 	}()
 	size := batch.Len()
+	s.disk.spend(size)
 	start := time.Now()
 	if s.options.noSync {
 		err = s.db.Apply(batch, pebble.NoSync)

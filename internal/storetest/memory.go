@@ -149,11 +149,11 @@ func (m *Memory) append(log record.LogID, after uint64, records []*record.Record
 	if end != after {
 		return 0, end, record.ErrCollision
 	}
-	if ended {
-		return 0, end, errors.New("log has ended: the agent was erased")
-	}
 	if len(records) == 0 {
 		return 0, end, nil
+	}
+	if ended {
+		return 0, end, errors.New("log has ended: the agent was erased")
 	}
 	l := m.logs[log]
 	if l == nil {
