@@ -35,7 +35,7 @@ bench-write: build ## measure durable POST /memorize against the bare server
 	scripts/bench-write.sh
 
 crash: ## kill -9 the server under load, ROUNDS=100 times, and check what it kept
-	LEMBRA_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count 1 -run '^TestCrash$$' -timeout 2h -v ./cmd/lembra
+	$(GO) test -count 1 -timeout 2h -v -run "^TestCrash$$" ./cmd/lembra -crash.rounds=$(ROUNDS)
 
 fuzz: ## run each fuzz target for FUZZTIME=10s
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
