@@ -79,8 +79,8 @@ func (sc *Scanner) fold(piece string) {
 // foldRune folds a character outside of Latin. Marks of other scripts than Latin,
 // Greek, Cyrillic, Hebrew and Arabic stay: there they are what vowels are here.
 func (sc *Scanner) foldRune(b []byte, s string) []byte {
-	var buffer [64]byte
-	for d := norm.NFKD.AppendString(buffer[:0], s); len(d) > 0; {
+	sc.decomposed = norm.NFKD.AppendString(sc.decomposed[:0], s)
+	for d := sc.decomposed; len(d) > 0; {
 		r, n := utf8.DecodeRune(d)
 		d = d[n:]
 		switch {

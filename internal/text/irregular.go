@@ -15,16 +15,15 @@ func irregularForms(table string) map[string]string {
 }
 
 // irregularEnglish has the forms that Snowball does not take to the stem of their
-// lemma. Left out are forms that are more often another word: "saw", "left",
-// "felt", "found" and "lay" stay because they are verbs more often than not;
-// "bore", "ground" and "wound" are not here.
+// lemma, names that are joined in talk (mom, pics, Jan) among them. Left out are
+// forms that are more often another word: bit, rose, lives, ground, wed.
 const irregularEnglish = `arise arose arisen
 awake awoke awoken
 beat beaten
 become became becoming
 begin began begun
 bend bent
-bite bit bitten
+bite bitten
 bleed bled
 blow blew blown
 break broke broken
@@ -80,7 +79,7 @@ pay paid
 prove proven
 ride rode ridden
 ring rang rung
-rise rose risen
+rise risen
 run ran
 say said
 see saw seen
@@ -132,13 +131,10 @@ mouse mice
 goose geese
 knife knives
 wife wives
-life lives
-leaf leaves
 half halves
 shelf shelves
 wolf wolves
 loaf loaves
-good better best
 bad worse worst
 january jan
 february feb
@@ -149,7 +145,6 @@ november nov
 december dec
 monday mon
 tuesday tue tues
-wednesday wed
 thursday thu thurs
 friday fri
 mother mom mum mommy mama
@@ -159,40 +154,41 @@ television tv
 birthday bday
 `
 
-// irregularPortuguese is the same for Portuguese, folded. Forms that ser shares
-// with ir are stop words, but for those that say "I went" or "we went".
+// irregularPortuguese is the same for Portuguese, folded. Of the forms that ser
+// shares with ir, those in the first person are taken for ir ("fui ao médico"); the
+// others are stop words. Left out: dado (data), posto (station), peça, faca, vale.
 const irregularPortuguese = `ir fui fomos foste vou vais vai vamos vao va irei ira irao iria iriam iremos ia iam iamos indo ido
-fazer faco faz fazem fazemos fiz fez fizemos fizeram fazia faziam fara farei farao faria fariam feito feita feitos feitas faca facam fizer fizesse fazendo
+fazer faco faz fazem fazemos fiz fez fizemos fizeram fazia faziam fara farei farao faria fariam feito feita feitos feitas facam fizer fizesse fazendo
 dizer digo diz dizem disse disseram dissemos dizia diziam dira direi diria dito ditos diga digam dizendo
 trazer trago traz trazem trouxe trouxeram trouxemos trazia trara traria traga trazendo trazido
 poder posso pode podem podemos pude pode puderam pudemos podia podiam podera poderia poderiam possa possam puder
-querer quero quer querem queremos quis quiseram quisemos queria queriam quera queira queiram quiser
+querer quero quer querem queremos quis quiseram quisemos queria queriam queira queiram quiser
 saber sei sabe sabem sabemos soube souberam soubemos sabia sabiam sabera saberia saiba saibam souber
 ver vejo ve veem vemos vi viu viram via viam verei vera veria visto vista vistos veja vejam vendo
 vir venho vem vimos vieram veio vinha vinham virei vira viria vindo venha venham vier viesse
-por ponho poe poem pomos pus pos puseram punha punham pora poria posto posta postos ponha pondo
-dar dou da dao damos dei deu deram dava davam darei dara daria dado dados deem desse dando
+por ponho poe poem pomos pus pos puseram punha punham pora poria ponha pondo
+dar dou da dao damos dei deu deram dava davam darei dara daria deem desse dando
 ler leio le leem lemos li leu leram lia liam lera leria lido lidos leia leiam lendo
 crer creio cre creem cremos
 cair caio cai caem caiu cairam caia caindo caido
 sair saio sai saem saiu sairam saia saindo saido saiam
 perder perco perde perdem perdi perdeu perderam perca perdendo perdido
-pedir peco pede pedem pedi pediu pediram peca pedindo pedido
+pedir peco pede pedem pedi pediu pediram pedindo pedido
 ouvir ouco ouve ouvem ouvi ouviu ouviram ouca ouvindo ouvido
 dormir durmo dorme dormem dormi dormiu dormiram durma dormindo
 sentir sinto sente sentem senti sentiu sentiram sinta sentindo
-mentir minto mente mentem
+mentir minto
 servir sirvo serve servem servi serviu serviram sirva
 seguir sigo segue seguem segui seguiu seguiram siga seguindo
 conseguir consigo consegue conseguem consegui conseguiu conseguiram consiga conseguindo
 preferir prefiro prefere preferem preferi preferiu
-vestir visto veste vestem vestiu
+vestir veste vestem vestiu
 subir subo sobe sobem subi subiu subiram suba
 fugir fujo foge fogem fugiu fugiram
-valer valho vale valem valeu valha
+valer valho valem valeu valha
 caber caibo cabe cabem coube couberam
 medir meco mede medem mediu
-rir rio ri riem riu riram
+rir ri riem riu riram
 nascer nasci nasceu nasceram nasco
 conhecer conheco conhece conhecem conheci conheceu conheceram conheca conhecendo
 escrever escrito escrita escritos escritas
@@ -216,8 +212,8 @@ pai pais papai
 irmao irmaos irma irmas
 cao caes
 pao paes
-bom boa bons boas melhor melhores otimo
-mau ma maus mas pior piores
+bom boa bons boas
+mau ma maus pior piores
 avo avos vovo
 filho filha filhos filhas
 amigo amiga amigos amigas

@@ -24,6 +24,8 @@ type Scanner struct {
 	limit int
 	word  []byte
 	iter  *words.Iterator[string]
+	// decomposed is for a character that takes NFKD to fold.
+	decomposed []byte
 	// hint is what the letters of the current word say of its language.
 	hint hint
 }

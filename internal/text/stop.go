@@ -41,7 +41,7 @@ func stopPortuguese(w string) bool {
 	case "a", "acaso", "agora", "ah", "ai", "ainda", "alem", "algo", "alguem", "algum", "alguma", "algumas",
 		"alguns", "ali", "alias", "ante", "antes", "ao", "aonde", "aos", "apenas", "apesar", "apos", "aquela",
 		"aquelas", "aquele", "aqueles", "aqui", "aquilo", "as", "assim", "ate", "atraves", "bem", "cada", "ca",
-		"caso", "cima", "com", "comigo", "como", "conforme", "conosco", "consigo", "contigo", "contra", "contudo",
+		"caso", "cima", "com", "comigo", "como", "conforme", "conosco", "contigo", "contra", "contudo",
 		"cuja", "cujas", "cujo", "cujos", "da", "dai", "daquela", "daquelas", "daquele", "daqueles", "daquilo",
 		"das", "de", "dela", "delas", "dele", "deles", "demais", "dentro", "depois", "desde", "dessa", "dessas",
 		"desse", "desses", "desta", "destas", "deste", "destes", "deve", "devem", "deveria", "disso", "disto",
@@ -74,21 +74,26 @@ func stopPortuguese(w string) bool {
 }
 
 // stopForeign tells frequent function words of Spanish, French, Italian, German
-// and Dutch, folded, that are rare in English and Portuguese.
+// and Dutch, folded, those that Portuguese or English has as well among them. Words
+// that mean something else there are left out: die, war, hat, met, van, sei, mes.
 func stopForeign(w string) bool {
 	switch w {
 	case "el", "los", "las", "del", "muy", "pero", "con", "una", "unos", "unas", "y", "hay", "tambien", "cuando",
 		"donde", "quien", "estoy", "tengo", "tiene", "nosotros", "ellos", "ella", "usted", "mucho", "hoy", "ayer",
-		"yo", "su", "sus", "eres", "soy", "mas", "porque", "hasta", "desde", "sobre", "esto", "eso", "ese",
-		"le", "les", "des", "est", "et", "un", "une", "du", "dans", "pour", "avec", "sur", "qui", "ne", "pas",
-		"je", "il", "elle", "nous", "vous", "ils", "mais", "ce", "cette", "ces", "sont", "ai", "etait", "tres",
-		"aussi", "chez", "mon", "ma", "mes", "quand", "ou", "leur", "suis", "au", "aux",
-		"lo", "gli", "di", "che", "non", "per", "sono", "della", "delle", "dei", "nel", "nella", "anche", "piu",
-		"ho", "hanno", "questo", "questa", "perche", "mia", "mio", "sei", "ieri", "oggi", "molto",
-		"der", "die", "das", "und", "ist", "nicht", "ich", "er", "sie", "wir", "ihr", "ein", "eine", "einen",
-		"mit", "auf", "fur", "von", "zu", "den", "dem", "sich", "auch", "wie", "aber", "bin", "habe", "hat",
-		"wird", "sind", "war", "im", "noch", "nach", "heute", "gestern",
-		"het", "een", "en", "van", "ik", "niet", "zijn", "voor", "maar", "wij", "jij", "naar", "ook", "met", "dat":
+		"yo", "su", "sus", "eres", "soy", "mas", "porque", "hasta", "desde", "sobre", "esto", "eso", "ese", "mi",
+		"mis", "tu", "que", "de", "se", "te", "por", "para", "como", "esta", "la", "lo", "es", "en", "sin",
+		"si", "fue", "este", "entre", "todo", "nada", "era", "son", "un", "otra", "otro", "bien", "gracias":
+		return true
+	case "les", "des", "est", "et", "une", "du", "dans", "pour", "avec", "sur", "qui", "ne", "pas", "je",
+		"il", "elle", "nous", "vous", "ils", "mais", "ce", "cette", "ces", "sont", "ai", "etait", "aussi", "chez",
+		"mon", "quand", "ou", "leur", "suis", "au", "aux", "gli", "di", "che", "non", "per", "sono", "della",
+		"delle", "nel", "nella", "anche", "piu", "ho", "hanno", "questo", "questa", "perche", "mia", "mio",
+		"ieri", "oggi", "molto", "da", "e", "cosa", "ed", "alla", "dove", "quando":
+		return true
+	case "der", "das", "und", "ist", "nicht", "ich", "er", "sie", "wir", "ihr", "ein", "eine", "einen", "mit",
+		"auf", "fur", "von", "zu", "dem", "sich", "auch", "wie", "aber", "bin", "habe", "wird", "sind", "im",
+		"noch", "nach", "heute", "gestern", "was", "in", "am", "an", "so", "hier", "dann", "wenn", "het",
+		"een", "ik", "niet", "zijn", "voor", "maar", "wij", "jij", "naar", "ook", "dat", "wat", "hij", "deze":
 		return true
 	}
 	return false
