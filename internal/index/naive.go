@@ -1,0 +1,484 @@
+package index
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"lembra"
+	"lembra/internal/record"
+	"lembra/internal/text"
+)
+
+// A Shelf is the index of one agent's memories.
+type Shelf struct {
+	model string
+	last  uint64
+	bytes int64
+	mem   map[uint64]*memory
+}
+
+type memory struct {
+	number   uint64
+	put      *record.Put
+	updated  int64
+	terms    []string
+	tf       map[string]int
+	vectors  [][]float64
+	metadata lembra.Metadata
+}
+
+// New makes an empty shelf, which keeps the vectors of one model.
+func New(model string) *Shelf { return &Shelf{model: model, mem: map[uint64]*memory{}} }
+
+// Apply adds a record.
+func (s *Shelf) Apply(r *record.Record) error {
+	s.last = max(s.last, r.Number)
+	switch body := r.Body.(type) {
+	case *record.Record_Put:
+		p := body.Put
+		delete(s.mem, p.Previous)
+		if r.Purged {
+			return nil
+		}
+		m := &memory{number: r.Number, put: p, updated: r.TimeUs}
+		if len(p.Metadata) > 0 {
+			if err := json.Unmarshal(p.Metadata, &m.metadata); err != nil {
+				return fmt.Errorf("read metadata: %w", err)
+			}
+		}
+		m.set(p.Terms, record.VectorsOf(p, s.model))
+		s.mem[r.Number] = m
+	case *record.Record_Derived:
+		d := body.Derived
+		if m := s.mem[d.Of]; m != nil {
+			terms := d.Terms
+			if terms != nil && terms.Analyzer < m.put.GetTerms().GetAnalyzer() {
+				terms = nil
+			}
+			m.set(terms, record.VectorsOf(&record.Put{Vectors: d.Vectors}, s.model))
+		}
+	case *record.Record_Tombstone:
+		delete(s.mem, body.Tombstone.Of)
+	case *record.Record_Erase:
+		clear(s.mem)
+	default:
+		return fmt.Errorf("record %d: unknown kind", r.Number)
+	}
+	return nil
+}
+
+func (m *memory) set(terms *record.Terms, vectors *record.Vectors) {
+	if terms != nil {
+		m.terms = strings.Fields(terms.Text)
+		m.tf = map[string]int{}
+		for _, t := range m.terms {
+			m.tf[t]++
+		}
+	}
+	if vectors != nil {
+		m.vectors = floats(int(vectors.Dimension), lembra.Element(vectors.Element), vectors.Data)
+	}
+}
+
+func floats(dim int, e lembra.Element, data []byte) [][]float64 {
+	var all [][]float64
+	for len(data) > 0 {
+		v := make([]float64, dim)
+		norm := 0.0
+		for i := range v {
+			if e == lembra.Int8 {
+				v[i] = float64(int8(data[i]))
+			} else {
+				v[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+			}
+			norm += v[i] * v[i]
+		}
+		for i := range v {
+			v[i] /= max(math.Sqrt(norm), 1e-30)
+		}
+		all = append(all, v)
+		data = data[dim*e.Size():]
+	}
+	return all
+}
+
+// SetLast sets the number of the last record seen.
+func (s *Shelf) SetLast(n uint64) { s.last = n }
+
+// Last returns the number of the last record seen.
+func (s *Shelf) Last() uint64 { return s.last }
+
+// Len returns the number of living memories.
+func (s *Shelf) Len() int { return len(s.mem) }
+
+// Bytes returns the memory that the shelf holds.
+func (s *Shelf) Bytes() int64 {
+	n := int64(200)
+	for _, m := range s.mem {
+		n += int64(Cost(m.put))
+	}
+	return n
+}
+
+// Garbage returns the number of dead entries.
+func (s *Shelf) Garbage() int { return 0 }
+
+// Languages returns the languages of the memories, most frequent first.
+func (s *Shelf) Languages() []text.Language {
+	count := map[text.Language]int{}
+	for _, m := range s.mem {
+		count[text.Language(m.put.GetTerms().GetLanguage())]++
+	}
+	var all []text.Language
+	for l := range count {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b text.Language) int { return cmp.Or(count[b]-count[a], int(a)-int(b)) })
+	return all
+}
+
+// Cost estimates what a memory takes.
+func Cost(p *record.Put) uint64 {
+	n := 300 + 4*len(p.GetTerms().GetText()) + len(p.Metadata)
+	for _, v := range p.Vectors {
+		n += 2*len(v.Data) + 64
+	}
+	return uint64(n)
+}
+
+func (m *memory) when() int64 {
+	if m.put.OccurredAtUs != nil {
+		return *m.put.OccurredAtUs
+	}
+	return m.put.CreatedAtUs
+}
+
+func (m *memory) place() Place { return Place{m.when(), m.put.GetPosition(), m.put.First} }
+
+func (s *Shelf) sessions() map[string][]*memory {
+	all := map[string][]*memory{}
+	for _, m := range s.mem {
+		if id := m.put.SessionId; id != "" {
+			all[id] = append(all[id], m)
+		}
+	}
+	for _, list := range all {
+		slices.SortFunc(list, func(a, b *memory) int { return a.place().Compare(b.place()) })
+	}
+	return all
+}
+
+// Frequencies counts the query's words.
+func (s *Shelf) Frequencies(q *Query) Frequencies {
+	f := Frequencies{Memories: uint64(len(s.mem))}
+	for _, m := range s.mem {
+		f.Tokens += uint64(len(m.terms))
+	}
+	sessions := s.sessions()
+	f.Sessions = uint64(len(sessions))
+	for _, list := range sessions {
+		for _, m := range list {
+			f.SessionTokens += uint64(len(m.terms))
+		}
+	}
+	for _, w := range q.Words {
+		terms := make([]TermFrequency, len(w.Terms))
+		for i, t := range w.Terms {
+			for _, m := range s.mem {
+				if m.tf[t] > 0 {
+					terms[i].Memories++
+				}
+			}
+			for _, list := range sessions {
+				if slices.ContainsFunc(list, func(m *memory) bool { return m.tf[t] > 0 }) {
+					terms[i].Sessions++
+				}
+			}
+		}
+		f.Terms = append(f.Terms, terms)
+	}
+	return f
+}
+
+func bm25(tf, length int, average, idf float64) float64 {
+	if tf == 0 {
+		return 0
+	}
+	t := float64(tf)
+	return idf * (t*(k1+1)/(t+k1*(1-b+b*float64(length)/average)) + delta)
+}
+
+// Search returns the best hits.
+func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
+	var query []float64
+	mean := 0.0
+	if q.Vector != nil && q.Mode != lembra.ModeLexical {
+		query = floats(q.Vector.Dimension, q.Vector.Element, q.Vector.Data)[0]
+		n := 0
+		for _, m := range s.mem {
+			for _, v := range m.vectors {
+				mean += dotFloats(v, query)
+				n++
+			}
+		}
+		mean /= max(1, float64(n))
+	}
+	sessions := s.sessions()
+	var hits []Hit
+	for _, m := range s.mem {
+		if !s.matches(m, &q.Match) {
+			continue
+		}
+		e, ok := s.score(q, f, m, sessions[m.put.SessionId], query, mean)
+		if !ok {
+			continue
+		}
+		score := e.Lexical + e.Session + e.Vector + e.Recency + e.Importance
+		if q.MinScore != nil && score < *q.MinScore {
+			continue
+		}
+		h := Hit{Number: m.number, Score: score}
+		if q.Explain {
+			h.Explain = &e
+		}
+		hits = append(hits, h)
+	}
+	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Number, b.Number)) })
+	return hits[:min(len(hits), q.TopK)], Work{}
+}
+
+func (s *Shelf) score(q *Query, f *Frequencies, m *memory, session []*memory, query []float64, mean float64) (lembra.Explanation, bool) {
+	e := lembra.Explanation{Terms: map[string]float64{}}
+	scale := f.scale()
+	hasVector := false
+	if query != nil && len(m.vectors) > 0 {
+		hasVector = true
+		e.Cosine = math.Inf(-1)
+		for _, v := range m.vectors {
+			e.Cosine = max(e.Cosine, dotFloats(v, query))
+		}
+	}
+	average := float64(f.Tokens) / max(1, float64(f.Memories))
+	sessionAverage := float64(f.SessionTokens) / max(1, float64(f.Sessions))
+	if q.Mode != lembra.ModeSemantic {
+		at := slices.Index(session, m)
+		sessionLength := 0
+		for _, o := range session {
+			sessionLength += len(o.terms)
+		}
+		for i, w := range q.Words {
+			own, whole := 0.0, 0.0
+			bestTerm := ""
+			for j, t := range w.Terms {
+				df := f.Terms[i][j]
+				weigh := func(o *memory, share float64) {
+					if v := share * bm25(o.tf[t], len(o.terms), average, idf(f.Memories, df.Memories)); v > own {
+						own, bestTerm = v, t
+					}
+				}
+				weigh(m, 1)
+				tf := 0
+				if at >= 0 {
+					for k, share := range []float64{.7, .5, .3, .15} {
+						if at-k-1 >= 0 {
+							weigh(session[at-k-1], share)
+						}
+					}
+					for k, share := range []float64{.6, .4, .2} {
+						if at+k+1 < len(session) {
+							weigh(session[at+k+1], share)
+						}
+					}
+					for _, o := range session {
+						tf += o.tf[t]
+					}
+					whole = max(whole, bm25(tf, sessionLength, sessionAverage, idf(f.Sessions, df.Sessions)))
+				}
+			}
+			e.Lexical += own
+			e.Session += sessionWeight * whole
+			if own > 0 {
+				e.Terms[bestTerm] += own
+			}
+		}
+	}
+	switch q.Mode {
+	case lembra.ModeLexical:
+		if e.Lexical+e.Session <= 0 {
+			return e, false
+		}
+	case lembra.ModeSemantic:
+		if !hasVector {
+			return e, false
+		}
+		e.Vector = e.Cosine
+		scale = 1
+	default:
+		if e.Lexical+e.Session <= 0 && !hasVector {
+			return e, false
+		}
+		if hasVector {
+			e.Vector = q.VectorWeight * scale * (e.Cosine - mean)
+		}
+	}
+	age := max(0, q.Now.Sub(record.Time(m.when())))
+	e.Recency = q.Weights.Recency * scale * math.Exp2(-float64(age)/float64(lembra.RecencyHalfLife))
+	e.Importance = q.Weights.Importance * scale * m.put.GetImportance()
+	return e, true
+}
+
+func dotFloats(a, b []float64) float64 {
+	if len(a) != len(b) {
+		return 0
+	}
+	sum := 0.0
+	for i := range a {
+		sum += a[i] * b[i]
+	}
+	return sum
+}
+
+func (s *Shelf) matches(m *memory, q *Match) bool {
+	p := m.put
+	switch {
+	case p.ExpiresAtUs != nil && *p.ExpiresAtUs <= record.Micros(q.Now),
+		q.UserID != "" && p.UserId != q.UserID,
+		q.SessionID != "" && p.SessionId != q.SessionID,
+		!q.Since.IsZero() && record.Time(m.when()).Before(q.Since),
+		!q.Until.IsZero() && !record.Time(m.when()).Before(q.Until):
+		return false
+	}
+	return q.Filter == nil || m.filter(q.Filter)
+}
+
+func (m *memory) filter(f *lembra.Filter) bool {
+	holds := func(f lembra.Filter) bool { return m.filter(&f) }
+	switch {
+	case f.And != nil:
+		return !slices.ContainsFunc(f.And, func(f lembra.Filter) bool { return !holds(f) })
+	case f.Or != nil:
+		return slices.ContainsFunc(f.Or, holds)
+	case f.Not != nil:
+		return !slices.ContainsFunc(f.Not, holds)
+	}
+	value, ok := m.field(f.Field)
+	want := slices.Clone(f.Values)
+	for i, t := range f.Times {
+		want[i] = lembra.Number(float64(record.Micros(t)))
+	}
+	equal := func(w lembra.Value) bool {
+		return ok && w.Kind == value.Kind && (w == value || w.Kind == lembra.NumberValue && w.Number == value.Number)
+	}
+	order, comparable := 0, ok && want[0].Kind == value.Kind && value.Kind != lembra.BoolValue
+	if comparable {
+		order = cmp.Compare(value.Number, want[0].Number)
+		if value.Kind == lembra.StringValue {
+			order = cmp.Compare(value.Text, want[0].Text)
+		}
+	}
+	switch f.Op {
+	case lembra.OpExists:
+		return ok == f.Values[0].Bool
+	case lembra.OpEqual, lembra.OpIn:
+		return slices.ContainsFunc(want, equal)
+	case lembra.OpNotEqual, lembra.OpNotIn:
+		return !slices.ContainsFunc(want, equal)
+	case lembra.OpContains:
+		return ok && value.Kind == lembra.StringValue && strings.Contains(strings.ToLower(value.Text), strings.ToLower(want[0].Text))
+	case lembra.OpGreater:
+		return comparable && order > 0
+	case lembra.OpGreaterOrEqual:
+		return comparable && order >= 0
+	case lembra.OpLess:
+		return comparable && order < 0
+	case lembra.OpLessOrEqual:
+		return comparable && order <= 0
+	}
+	return false
+}
+
+func (m *memory) field(name string) (lembra.Value, bool) {
+	p := m.put
+	str := func(s string) (lembra.Value, bool) { return lembra.String(s), s != "" }
+	num := func(n int64) (lembra.Value, bool) { return lembra.Number(float64(n)), true }
+	opt := func(n *int64) (lembra.Value, bool) {
+		if n == nil {
+			return lembra.Value{}, false
+		}
+		return num(*n)
+	}
+	switch name {
+	case "user_id":
+		return str(p.UserId)
+	case "session_id":
+		return str(p.SessionId)
+	case "speaker":
+		return str(p.Speaker)
+	case "position":
+		return opt(p.Position)
+	case "importance":
+		if p.Importance == nil {
+			return lembra.Value{}, false
+		}
+		return lembra.Number(*p.Importance), true
+	case "occurred_at":
+		return opt(p.OccurredAtUs)
+	case "created_at":
+		return num(p.CreatedAtUs)
+	case "updated_at":
+		return num(m.updated)
+	case "expires_at":
+		return opt(p.ExpiresAtUs)
+	}
+	v, ok := m.metadata[strings.TrimPrefix(name, lembra.MetadataPrefix)]
+	return v, ok
+}
+
+// A Place is where a memory stands in the order of its agent's memories: by
+// occurred_at, or created_at where it has none; then by position; then by the
+// number of its first version.
+type Place struct {
+	TimeUS   int64  `json:"t"`
+	Position int64  `json:"p,omitzero"`
+	First    uint64 `json:"f"`
+}
+
+// Compare returns -1, 0 or 1 as p stands before, at or behind o.
+func (p Place) Compare(o Place) int {
+	return cmp.Or(cmp.Compare(p.TimeUS, o.TimeUS), cmp.Compare(p.Position, o.Position), cmp.Compare(p.First, o.First))
+}
+
+// An Entry is a memory of a page.
+type Entry struct {
+	Number uint64
+	Place  Place
+}
+
+// Page lists memories newest first.
+func (s *Shelf) Page(m *Match, after *Place, limit int) []Entry {
+	var all []Entry
+	for _, o := range s.mem {
+		if s.matches(o, m) && (after == nil || o.place().Compare(*after) < 0) {
+			all = append(all, Entry{o.number, o.place()})
+		}
+	}
+	slices.SortFunc(all, func(a, b Entry) int { return b.Place.Compare(a.Place) })
+	return all[:min(len(all), limit)]
+}
+
+// Select returns up to limit numbers of memories that match, in ascending order,
+// and how many match in all.
+func (s *Shelf) Select(m *Match, limit int) (numbers []uint64, total int) {
+	for _, o := range s.mem {
+		if s.matches(o, m) {
+			numbers = append(numbers, o.number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers[:min(len(numbers), limit)], len(numbers)
+}
