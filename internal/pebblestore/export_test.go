@@ -23,7 +23,11 @@ func (s *Store) Compact() error {
 	if err := s.db.Flush(); err != nil {
 		return err
 	}
-	return s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false)
+	if err := s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false); err != nil {
+		return err
+	}
+	s.db.TestOnlyWaitForCleaning()
+	return nil
 }
 
 // LookAtDisk measures the free disk space now.

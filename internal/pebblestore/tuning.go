@@ -41,6 +41,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		WALBytesPerSync:             walSyncBytes,
 		FlushDelayDeleteRange:       rangeFlushDelay,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, compactionsMax },
+		Cleaner:                     cleaner{},
 		Logger:                      pebbleLogger{s},
 		EventListener:               s.eventListener(),
 	}
@@ -54,6 +55,18 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	}
 	return o
 }
+
+// A cleaner deletes obsolete files, and keeps Pebble from writing new logs into
+// old ones' files, where what was deleted since would stay until it happens to be
+// overwritten. Pebble has no option for that, but leaves alone the files of a
+// cleaner that asks for them, as its ArchiveCleaner does: of that, embedded one
+// level deeper, only the asking comes through.
+type cleaner struct {
+	pebble.DeleteCleaner
+	asking
+}
+
+type asking struct{ pebble.ArchiveCleaner }
 
 // eventListener passes on what an operator may want to know.
 func (s *Store) eventListener() *pebble.EventListener {
