@@ -25,11 +25,32 @@ func (w *world) check(t *testing.T, s *server) {
 			}
 		}
 	}
-	w.checkListing(t, s)
-	w.checkEach(t, s)
-	w.checkStats(t, s)
-	if t.Failed() {
-		t.Fatalf("acknowledged state is lost or wrong; the server's last words:\n%s", s.output.tail())
+	for _, part := range []func(*testing.T, *server){w.checkListing, w.checkEach, w.checkStats} {
+		if part(t, s); t.Failed() {
+			t.Fatalf("acknowledged state is lost or wrong; the server's last words:\n%s", s.output.tail())
+		}
+	}
+}
+
+// faults gathers what is wrong, to tell the first of them.
+type faults struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (f *faults) add(m *tracked, format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = append(f.list, fmt.Sprintf("%s of %s: ", m.id, m.agent)+fmt.Sprintf(format, args...))
+}
+
+func (f *faults) report(t *testing.T) {
+	t.Helper()
+	for _, fault := range f.list[:min(10, len(f.list))] {
+		t.Error(fault)
+	}
+	if more := len(f.list) - 10; more > 0 {
+		t.Errorf("and %d more", more)
 	}
 }
 
@@ -37,6 +58,7 @@ func (w *world) check(t *testing.T, s *server) {
 // the states.
 func (w *world) checkListing(t *testing.T, s *server) {
 	t.Helper()
+	var wrong faults
 	from := time.Now()
 	listed := map[string]map[string]*lembra.Memory{} // agent, id
 	byContent := map[string]*lembra.Memory{}
@@ -49,7 +71,7 @@ func (w *world) checkListing(t *testing.T, s *server) {
 		listed[agent] = map[string]*lembra.Memory{}
 		for _, m := range memories {
 			if listed[agent][m.MemoryID] != nil {
-				t.Errorf("%s of %s is listed twice", m.MemoryID, agent)
+				wrong.add(&tracked{agent: agent, id: m.MemoryID}, "listed twice")
 			}
 			listed[agent][m.MemoryID] = &m
 			byContent[m.Content] = &m
@@ -66,22 +88,22 @@ func (w *world) checkListing(t *testing.T, s *server) {
 				}
 				m.id = found.MemoryID
 			}
-			w.settle(t, m, listed[m.agent][m.id], from, to)
+			w.settle(&wrong, m, listed[m.agent][m.id], from, to)
 			delete(listed[m.agent], m.id)
 			return false
 		})
 	}
 	for agent, rest := range listed {
 		for id, m := range rest {
-			t.Errorf("%s of %s is listed, but gone or never sent: %+v", id, agent, m)
+			wrong.add(&tracked{agent: agent, id: id}, "listed, but gone or never sent: %s", seen(m))
 		}
 	}
+	wrong.report(t)
 }
 
 // settle leaves the one state of a memory that fits what was found. Where none
 // was found, one that has expired is preferred: it may count for a while.
-func (w *world) settle(t *testing.T, m *tracked, found *lembra.Memory, from, to time.Time) {
-	t.Helper()
+func (w *world) settle(wrong *faults, m *tracked, found *lembra.Memory, from, to time.Time) {
 	var fitting []state
 	for _, s := range m.states {
 		if s.fits(found, from, to) {
@@ -89,7 +111,7 @@ func (w *world) settle(t *testing.T, m *tracked, found *lembra.Memory, from, to 
 		}
 	}
 	if len(fitting) == 0 {
-		t.Errorf("%s of %s is %+v, want one of %+v", m.id, m.agent, found, m.states)
+		wrong.add(m, "listed as %s, want %v", seen(found), m.states)
 		return
 	}
 	if len(m.states) > 1 {
@@ -121,13 +143,14 @@ func (w *world) checkEach(t *testing.T, s *server) {
 	for range min(sampled, len(chosen)) {
 		recalled[chosen[random.IntN(len(chosen))]] = true
 	}
+	var wrong faults
 	next := make(chan *tracked)
 	var group sync.WaitGroup
 	for range crashWorkers {
 		group.Go(func() {
 			for m := range next {
 				if err := checkOne(s, m, recalled[m]); err != nil {
-					t.Errorf("%s of %s: %v", m.id, m.agent, err)
+					wrong.add(m, "%v", err)
 				}
 			}
 		})
@@ -137,6 +160,7 @@ func (w *world) checkEach(t *testing.T, s *server) {
 	}
 	close(next)
 	group.Wait()
+	wrong.report(t)
 }
 
 func checkOne(s *server, m *tracked, recalled bool) error {
@@ -147,7 +171,7 @@ func checkOne(s *server, m *tracked, recalled bool) error {
 		return err
 	}
 	if !want.fits(found, from, time.Now()) {
-		return fmt.Errorf("GET finds %+v, want %+v", found, want)
+		return fmt.Errorf("GET finds %s, want %v", seen(found), want)
 	}
 	if !recalled || want.version == 0 {
 		return nil
@@ -157,7 +181,7 @@ func checkOne(s *server, m *tracked, recalled bool) error {
 		return err
 	}
 	if !want.fits(found, from, time.Now()) {
-		return fmt.Errorf("recall finds %+v, want %+v", found, want)
+		return fmt.Errorf("recall finds %s, want %v", seen(found), want)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -141,9 +142,7 @@ func (s *server) send(method, path string, header http.Header, in, out any) erro
 	if err != nil {
 		return err
 	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	r.Header.Set("X-Api-Key", s.key)
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")

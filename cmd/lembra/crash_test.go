@@ -108,6 +108,25 @@ func (s state) fits(found *lembra.Memory, from, to time.Time) bool {
 	return s.aliveAt(from) && found.Content == s.content && found.Version == s.version && found.ExpiresAt.Equal(s.expires)
 }
 
+func (s state) String() string {
+	if s.version == 0 {
+		return "nothing"
+	}
+	text := fmt.Sprintf("version %d %.40q", s.version, s.content)
+	if !s.expires.IsZero() {
+		text += " until " + s.expires.Format(time.StampMilli)
+	}
+	return text
+}
+
+// seen is the state of a memory that was found, nil where it was not.
+func seen(m *lembra.Memory) state {
+	if m == nil {
+		return state{}
+	}
+	return state{content: m.Content, version: m.Version, expires: m.ExpiresAt}
+}
+
 // A tracked memory has one state, or several while it is not known whether a
 // request was carried out. The id is empty while only the server knows it.
 type tracked struct {
@@ -418,7 +437,7 @@ func (w *worker) patch(s *server) error {
 		m.maybe(want)
 		return fmt.Errorf("patch %s of %s: %w", m.id, m.agent, err)
 	case !want.fits(&now, from, from):
-		return fmt.Errorf("patch %s of %s: answered %+v, want %+v", m.id, m.agent, now, want)
+		return fmt.Errorf("patch %s of %s: answered %s, want %v", m.id, m.agent, seen(&now), want)
 	}
 	m.acknowledge(want)
 	w.world.acknowledged.Add(1)
@@ -464,7 +483,7 @@ func (w *worker) recall(s *server) error {
 		return err
 	}
 	if !m.now().fits(found, from, time.Now()) {
-		return fmt.Errorf("recall of %s of %s while it lived: found %+v, want %+v", m.id, m.agent, found, m.now())
+		return fmt.Errorf("recall of %s of %s while it lived: found %s, want %v", m.id, m.agent, seen(found), m.now())
 	}
 	return nil
 }
