@@ -20,7 +20,6 @@ func irregularForms(table string) map[string]string {
 const irregularEnglish = `arise arose arisen
 awake awoke awoken
 beat beaten
-become became becoming
 begin began begun
 bend bent
 bite bitten
@@ -161,13 +160,13 @@ const irregularPortuguese = `ir fui fomos foste vou vais vai vamos vao va irei i
 fazer faco faz fazem fazemos fiz fez fizemos fizeram fazia faziam fara farei farao faria fariam feito feita feitos feitas facam fizer fizesse fazendo
 dizer digo diz dizem disse disseram dissemos dizia diziam dira direi diria dito ditos diga digam dizendo
 trazer trago traz trazem trouxe trouxeram trouxemos trazia trara traria traga trazendo trazido
-poder posso pode podem podemos pude pode puderam pudemos podia podiam podera poderia poderiam possa possam puder
+poder posso pode podem podemos pude puderam pudemos podia podiam podera poderia poderiam possa possam puder
 querer quero quer querem queremos quis quiseram quisemos queria queriam queira queiram quiser
 saber sei sabe sabem sabemos soube souberam soubemos sabia sabiam sabera saberia saiba saibam souber
 ver vejo ve veem vemos vi viu viram via viam verei vera veria visto vista vistos veja vejam vendo
 vir venho vem vimos vieram veio vinha vinham virei vira viria vindo venha venham vier viesse
 por ponho poe poem pomos pus pos puseram punha punham pora poria ponha pondo
-dar dou da dao damos dei deu deram dava davam darei dara daria deem desse dando
+dar dou dao damos dei deu deram dava davam darei dara daria deem dando
 ler leio le leem lemos li leu leram lia liam lera leria lido lidos leia leiam lendo
 crer creio cre creem cremos
 cair caio cai caem caiu cairam caia caindo caido
@@ -217,6 +216,48 @@ mau ma maus pior piores
 avo avos vovo
 filho filha filhos filhas
 amigo amiga amigos amigas
+doer doi doem doeu
+construir construo constroi constroem construiu
+destruir destroi destroem destruiu
+divertir divirto diverte divertem divertiu
+repetir repito repete repetem repetiu
+ferir firo fere feriu
+despedir despeco despede despediu
+descobrir descubro descobre descobri descobriu descoberto descoberta
+engolir engulo engole engoliu
+odiar odeio odeia odeiam
+passear passeio passeia passeiam passeei passeios
+brincar brinquei brinque
+explicar expliquei explique
+marcar marquei marque
+almocar almocei almoco
+dirigir dirijo
+agradecer agradeco
+aparecer apareco
+parecer pareco
+esquecer esqueco
+merecer mereco
+oferecer ofereco
+crescer cresco
+descer desco
+vencer venco
+proteger protejo
+ligar liguei ligue
+pegar peguei pegue
+entregar entreguei entregue
+trocar troquei troque
+viajar viagem viagens
+eleger eleito eleita
+acender aceso acesa
+prender preso presa presos presas
+manter mantenho mantem manteve mantinha
+obter obtenho obtem obteve
+conter contem conteve
+propor proponho propoe propos proposto proposta
+compor componho compoe compos composto
+supor suponho supoe supos
+expor exponho expoe expos exposto
+prever prevejo preve previu previsto
 janeiro jan
 fevereiro fev
 abril abr

@@ -79,6 +79,10 @@ func wordEvidence(w string) evidence {
 		e.english = pointsFunction
 	case portuguese:
 		e.portuguese = pointsFunction
+	case chatEnglish(w):
+		e.english = pointsFunction
+	case chatPortuguese(w):
+		e.portuguese = pointsFunction
 	case !foreign && stemmable(w):
 		e.letters = letterEvidence(w)
 	}
@@ -86,6 +90,28 @@ func wordEvidence(w string) evidence {
 		e.foreign = pointsFunction
 	}
 	return e
+}
+
+// chatEnglish tells words that make up whole turns of chats in English, and whose
+// letters say little.
+func chatEnglish(w string) bool {
+	switch w {
+	case "awesome", "bye", "cool", "day", "good", "great", "haha", "lol", "morning", "nice", "night", "please",
+		"see", "sorry", "sure", "take", "thank", "thanks", "welcome":
+		return true
+	}
+	return false
+}
+
+// chatPortuguese is the same for Portuguese.
+func chatPortuguese(w string) bool {
+	switch w {
+	case "abraco", "abracos", "beijo", "beijos", "beleza", "boa", "bom", "claro", "desculpa", "dia", "gente",
+		"kkk", "kkkk", "legal", "noite", "obrigada", "obrigado", "parabens", "rsrs", "tarde", "tchau", "valeu",
+		"verdade":
+		return true
+	}
+	return false
 }
 
 // letterEvidence adds up what the pairs of letters of a word say, its boundaries

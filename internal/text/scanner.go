@@ -111,7 +111,7 @@ func (sc *Scanner) consume() bool {
 			length++
 		case apostrophe, dot, comma:
 			next, after := sc.peek(sc.pos+n, end)
-			if sc.limit == 0 && (next == other || after == other && c == dot) {
+			if sc.limit == 0 && next == other {
 				return false
 			}
 			switch {
