@@ -1,0 +1,79 @@
+package engine
+
+import (
+	"context"
+
+	"lembra"
+	"lembra/internal/index"
+	"lembra/internal/record"
+)
+
+// Forget deletes the memories that match, at most Limits.ForgetMax a call, and
+// tells how many still do.
+func (e *Engine) Forget(ctx context.Context, tenant lembra.Tenant, request lembra.ForgetRequest) (lembra.ForgetResponse, error) {
+	var answer lembra.ForgetResponse
+	if err := checkTenant(tenant, request.TenantID); err != nil {
+		return answer, err
+	}
+	if err := request.Validate(e.o.Limits); err != nil {
+		return answer, err
+	}
+	logs, err := e.logs(ctx, tenant, request.AgentID, request.UserID)
+	if err != nil {
+		return answer, asError(err)
+	}
+	match := &index.Match{
+		UserID: request.UserID, SessionID: request.SessionID, Since: request.Since, Until: request.Until,
+		Filter: request.Filter, Now: e.now(),
+	}
+	for _, log := range logs {
+		limit := e.o.Limits.ForgetMax - answer.Deleted
+		if request.DryRun {
+			limit = 0
+		}
+		var numbers []uint64
+		total := 0
+		if err := e.shelves.read(ctx, log, func(s *index.Shelf) { numbers, total = s.Select(match, limit) }); err != nil {
+			return answer, asError(err)
+		}
+		deleted, err := e.deleteNumbers(ctx, log, numbers)
+		answer.Deleted += deleted
+		answer.Remaining += total - deleted
+		if err != nil {
+			return answer, asError(err)
+		}
+	}
+	return answer, nil
+}
+
+// deleteNumbers deletes memories by the numbers of their current versions; one
+// that changed meanwhile stays. It returns how many are gone.
+func (e *Engine) deleteNumbers(ctx context.Context, log record.LogID, numbers []uint64) (int, error) {
+	if len(numbers) == 0 {
+		return 0, nil
+	}
+	records, err := e.o.Log.Get(ctx, log, numbers)
+	if err != nil {
+		return 0, err
+	}
+	key := agentKey{log.Tenant, log.Agent}
+	var intents []intent
+	for _, r := range records {
+		if p := r.GetPut(); p != nil && !r.Purged {
+			intents = append(intents, &deleteIntent{
+				memoryID: p.MemoryId, number: r.Number, reason: record.Reason_REASON_DELETED,
+			})
+		}
+	}
+	err = e.doAll(ctx, map[agentKey][]intent{key: intents}, len(intents))
+	if err != nil {
+		return 0, err
+	}
+	deleted := 0
+	for _, in := range intents {
+		if in.(*deleteIntent).done {
+			deleted++
+		}
+	}
+	return deleted, nil
+}

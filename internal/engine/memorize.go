@@ -1,0 +1,320 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/proto"
+
+	"lembra"
+	"lembra/internal/index"
+	"lembra/internal/record"
+)
+
+// A putIntent stores a new memory.
+type putIntent struct {
+	put *record.Put
+	// chosen is true where the client named the id: it may be taken.
+	chosen bool
+	tries  int
+	answer *record.Put
+}
+
+func (in *putIntent) frees() bool { return false }
+
+func (in *putIntent) settled(r *record.Record) { in.answer = r.GetPut() }
+
+func (in *putIntent) check(ctx context.Context, v *view) error {
+	p := in.put
+	if in.tries++; in.tries > 1 {
+		p = proto.CloneOf(p) // a former attempt's record may still be on its way
+	}
+	if in.chosen || p.Idempotent {
+		taken, err := in.taken(ctx, v)
+		if taken || err != nil {
+			return err
+		}
+	}
+	if p.CreatedAtUs == 0 {
+		p.CreatedAtUs = record.Micros(v.now)
+		in.put.CreatedAtUs = p.CreatedAtUs
+	}
+	if err := v.put(p, nil, nil); err != nil {
+		return err
+	}
+	in.answer = p
+	return nil
+}
+
+// taken tells whether the memory is stored already, by this very request; an
+// error where the id stands for something else.
+func (in *putIntent) taken(ctx context.Context, v *view) (bool, error) {
+	k, err := v.lookup(ctx, in.put.MemoryId)
+	if err != nil || k.current == nil {
+		return false, err
+	}
+	have := k.current.GetPut()
+	same := string(have.RequestHash) == string(in.put.RequestHash)
+	switch {
+	case in.put.Idempotent && have.Idempotent && !same:
+		return true, &lembra.Error{
+			Code: lembra.CodeIdempotency, Field: "Idempotency-Key",
+			Message: "was used for another request: send a new key with a new request",
+		}
+	case in.put.Idempotent && have.Idempotent:
+		in.answer = have
+		return true, nil
+	case !k.gone && expired(have, v.now):
+		v.tombstone(k.current, record.Reason_REASON_EXPIRED, newWriteID())
+		return false, nil
+	case !k.gone && same:
+		in.answer = have
+		return true, nil
+	}
+	return true, &lembra.Error{
+		Code: lembra.CodeConflict, Field: "memory_id",
+		Message: "is taken by another memory of this agent: PATCH /memories/{id} changes it",
+	}
+}
+
+// Memorize stores memories of one or several agents, each on its own. Outcomes
+// are in the order of the requests; those without an error are durable and can
+// be recalled. A request under an idempotency key is stored once, whatever
+// becomes of the answer.
+func (e *Engine) Memorize(ctx context.Context, p lembra.Principal, idempotencyKey string, requests []lembra.MemorizeRequest) []lembra.MemorizeOutcome {
+	outcomes := make([]lembra.MemorizeOutcome, len(requests))
+	intents := make([]*putIntent, len(requests))
+	for i := range requests {
+		r := &requests[i]
+		err := checkTenant(p.Tenant, r.TenantID)
+		if err == nil {
+			err = r.Validate(e.o.Limits)
+		}
+		if err == nil {
+			intents[i], err = e.newPut(p, idempotencyKey, i, r)
+		}
+		if err != nil {
+			outcomes[i].Error = asError(err)
+		}
+	}
+	if err := e.embedPuts(ctx, intents); err != nil {
+		return failAll(outcomes, err)
+	}
+	ops := e.submitPuts(ctx, p.Tenant, requests, intents, outcomes)
+	for i, op := range ops {
+		if op == nil {
+			continue
+		}
+		if err := op.outcome(); err != nil {
+			outcomes[i].Error = asError(err)
+			continue
+		}
+		a := intents[i].answer
+		outcomes[i].Memorized = &lembra.Memorized{
+			MemoryID: a.MemoryId, TenantID: p.Tenant.ID, AgentID: requests[i].AgentID,
+			EmbeddingModel: a.EmbeddingModel, CreatedAt: record.Time(a.CreatedAtUs),
+		}
+	}
+	return outcomes
+}
+
+func failAll(outcomes []lembra.MemorizeOutcome, err error) []lembra.MemorizeOutcome {
+	for i := range outcomes {
+		if outcomes[i].Error == nil {
+			outcomes[i].Error = asError(err)
+		}
+	}
+	return outcomes
+}
+
+// submitPuts hands the intents to their agents' writers, in the order of the
+// requests within each agent, and waits for them.
+func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests []lembra.MemorizeRequest, intents []*putIntent, outcomes []lembra.MemorizeOutcome) []*operation {
+	ops := make([]*operation, len(requests))
+	byAgent := map[string][]int{}
+	var agents []string
+	n := 0
+	for i, in := range intents {
+		if in == nil {
+			continue
+		}
+		agent := requests[i].AgentID
+		if _, ok := byAgent[agent]; !ok {
+			agents = append(agents, agent)
+		}
+		byAgent[agent] = append(byAgent[agent], i)
+		n++
+	}
+	if n == 0 {
+		return ops
+	}
+	t := newTicket(n)
+	refused := 0
+	for _, agent := range agents {
+		at := byAgent[agent]
+		group := make([]intent, len(at))
+		for j, i := range at {
+			group[j] = intents[i]
+		}
+		submitted, err := e.submit(ctx, agentKey{tenant, agent}, t, group...)
+		if err != nil {
+			refused += len(at)
+			for _, i := range at {
+				outcomes[i].Error = asError(err)
+			}
+			continue
+		}
+		for j, i := range at {
+			ops[i] = submitted[j]
+		}
+	}
+	if refused > 0 && t.left.Add(-int32(refused)) == 0 {
+		return ops
+	}
+	t.wait(ctx)
+	return ops
+}
+
+// newPut turns a request into an intent, without its vectors.
+func (e *Engine) newPut(p lembra.Principal, idempotencyKey string, position int, r *lembra.MemorizeRequest) (*putIntent, error) {
+	put := &record.Put{
+		MemoryId: r.MemoryID, EmbeddingModel: e.o.Embedder.Model(),
+		Content: r.Content, UserId: r.UserID, SessionId: r.SessionID, Speaker: r.Speaker,
+		Position: r.Position, Importance: r.Importance,
+		OccurredAtUs: optionalMicros(r.OccurredAt), ExpiresAtUs: optionalMicros(r.ExpiresAt),
+	}
+	if len(r.Metadata) > 0 {
+		b, err := json.Marshal(r.Metadata)
+		if err != nil {
+			return nil, fmt.Errorf("marshal metadata: %w", err)
+		}
+		put.Metadata = b
+	}
+	put.RequestHash = requestHash(put)
+	in := &putIntent{put: put, chosen: r.MemoryID != ""}
+	switch {
+	case in.chosen:
+	case idempotencyKey != "":
+		put.MemoryId = idempotentID(p.KeyID, r.AgentID, idempotencyKey, position)
+		put.Idempotent = true
+	default:
+		id, err := uuid.NewV7()
+		if err != nil {
+			return nil, fmt.Errorf("make memory id: %w", err)
+		}
+		put.MemoryId = id.String()
+	}
+	put.Terms = e.analyse(put)
+	return in, nil
+}
+
+// analyse returns the terms of a memory's content and date.
+func (e *Engine) analyse(p *record.Put) *record.Terms {
+	var occurred time.Time
+	if p.OccurredAtUs != nil {
+		occurred = record.Time(*p.OccurredAtUs)
+	}
+	terms, language := e.o.Analyzer.Document(p.Content, occurred)
+	return &record.Terms{Analyzer: textVersion, Language: uint32(language), Text: terms}
+}
+
+func (e *Engine) embedPuts(ctx context.Context, intents []*putIntent) error {
+	puts := make([]*record.Put, 0, len(intents))
+	for _, in := range intents {
+		if in != nil {
+			puts = append(puts, in.put)
+		}
+	}
+	return e.embed(ctx, puts)
+}
+
+// embed gives puts their vectors, of every model that recalls may need, and
+// their cost.
+func (e *Engine) embed(ctx context.Context, puts []*record.Put) error {
+	if len(puts) == 0 {
+		return nil
+	}
+	texts := make([]string, len(puts))
+	for i, p := range puts {
+		texts[i] = p.Content
+		p.Vectors = nil
+	}
+	for _, m := range e.models.writing() {
+		embeddings, err := m.Embed(ctx, texts)
+		if err != nil {
+			return fmt.Errorf("embed with %s: %w", m.Model(), err)
+		}
+		for i, p := range puts {
+			p.Vectors = append(p.Vectors, record.FromEmbedding(embeddings[i]))
+		}
+	}
+	for _, p := range puts {
+		p.Cost = index.Cost(p)
+	}
+	return nil
+}
+
+func optionalMicros(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	us := record.Micros(t)
+	return &us
+}
+
+// idempotentID is the id that an Idempotency-Key stands for: a UUIDv8 (RFC 9562
+// section 5.8) of SHA-256 over API key, agent, value and position in the batch.
+func idempotentID(keyID, agent, value string, position int) string {
+	h := sha256.New()
+	writeHashed(h, keyID, agent, value)
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(position))
+	h.Write(n[:])
+	var id uuid.UUID
+	copy(id[:], h.Sum(nil))
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}
+
+// requestHash identifies what a request asks to store, so that a repetition is
+// told from another request under the same id: the first 16 bytes of SHA-256
+// over its fields.
+func requestHash(p *record.Put) []byte {
+	h := sha256.New()
+	writeHashed(h, p.Content, p.UserId, p.SessionId, p.Speaker, string(p.Metadata))
+	var b [9]byte
+	for _, field := range []*int64{p.Position, p.OccurredAtUs, p.ExpiresAtUs, floatBits(p.Importance)} {
+		b = [9]byte{}
+		if field != nil {
+			b[0] = 1
+			binary.BigEndian.PutUint64(b[1:], uint64(*field))
+		}
+		h.Write(b[:])
+	}
+	return h.Sum(nil)[:16]
+}
+
+func floatBits(f *float64) *int64 {
+	if f == nil {
+		return nil
+	}
+	bits := int64(math.Float64bits(*f))
+	return &bits
+}
+
+// writeHashed writes strings so that no two lists of them write the same.
+func writeHashed(h interface{ Write([]byte) (int, error) }, parts ...string) {
+	var n [8]byte
+	for _, s := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+}

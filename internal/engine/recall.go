@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"lembra"
+	"lembra/internal/index"
+	"lembra/internal/record"
+	"lembra/internal/text"
+)
+
+// A recalled hit, and where it is.
+type recalled struct {
+	log record.LogID
+	hit index.Hit
+}
+
+// Recall returns the memories that matter most for a query, best first.
+func (e *Engine) Recall(ctx context.Context, tenant lembra.Tenant, query lembra.Query) (lembra.RecallResponse, error) {
+	began := time.Now()
+	if err := checkTenant(tenant, query.TenantID); err != nil {
+		return lembra.RecallResponse{}, err
+	}
+	if err := query.Validate(e.o.Limits); err != nil {
+		return lembra.RecallResponse{}, err
+	}
+	logs, err := e.logs(ctx, tenant, query.AgentID, query.UserID)
+	if err != nil {
+		return lembra.RecallResponse{}, asError(err)
+	}
+	hits, err := e.search(ctx, logs, &query)
+	if err != nil {
+		return lembra.RecallResponse{}, asError(err)
+	}
+	results, err := e.fetch(ctx, hits)
+	if err != nil {
+		return lembra.RecallResponse{}, asError(err)
+	}
+	took := time.Since(began)
+	return lembra.RecallResponse{Results: results, TookMS: float64(took.Microseconds()) / 1000}, nil
+}
+
+// logs returns the logs that a question concerns: the agent's, or those of the
+// user's or of all the tenant's agents, up to the limit.
+func (e *Engine) logs(ctx context.Context, tenant lembra.Tenant, agent, user string) ([]record.LogID, error) {
+	limit := e.o.Limits.RecallAgentsMax
+	var logs []record.LogID
+	switch {
+	case agent != "":
+		return e.logsOf(ctx, tenant, []string{agent})
+	case user != "":
+		agents, err := e.o.Directory.UserAgents(ctx, tenant, user, "", limit+1)
+		if err != nil {
+			return nil, fmt.Errorf("list the user's agents: %w", err)
+		}
+		if logs, err = e.logsOf(ctx, tenant, agents); err != nil {
+			return nil, err
+		}
+	default:
+		heads, err := e.o.Directory.Agents(ctx, tenant, "", limit+1)
+		if err != nil {
+			return nil, fmt.Errorf("list agents: %w", err)
+		}
+		for _, h := range heads {
+			logs = append(logs, h.Log)
+		}
+	}
+	if len(logs) > limit {
+		return nil, &lembra.Error{
+			Code: lembra.CodeTooManyAgents, Field: "agent_id", Limit: int64(limit),
+			Message: fmt.Sprintf("is required where more than %d agents are concerned", limit),
+		}
+	}
+	return logs, nil
+}
+
+// logsOf returns the logs of those of the agents that exist.
+func (e *Engine) logsOf(ctx context.Context, tenant lembra.Tenant, agents []string) ([]record.LogID, error) {
+	logs := make([]record.LogID, 0, len(agents))
+	for _, agent := range agents {
+		head, err := e.o.Log.Head(ctx, tenant, agent)
+		if err != nil {
+			return nil, fmt.Errorf("read head: %w", err)
+		}
+		if head.Last > 0 && !head.Erased {
+			logs = append(logs, head.Log)
+		}
+	}
+	return logs, nil
+}
+
+// search asks the shelves of all logs, with their frequencies summed, and
+// returns the best hits.
+func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.Query) ([]recalled, error) {
+	q := &index.Query{
+		Mode: query.Mode, TopK: query.TopK, MinScore: query.MinScore, VectorWeight: e.o.VectorWeight,
+		Now: e.now(), Explain: query.Explain, Yield: yield,
+		Match: index.Match{
+			UserID: query.UserID, SessionID: query.SessionID, Since: query.Since, Until: query.Until,
+			Filter: query.Filter, Now: e.now(),
+		},
+	}
+	if query.Weights != nil {
+		q.Weights = *query.Weights
+	}
+	if query.Mode != lembra.ModeLexical {
+		embeddings, err := e.models.serving().Embed(ctx, []string{query.Query})
+		if err != nil {
+			return nil, fmt.Errorf("embed query: %w", err)
+		}
+		q.Vector = &embeddings[0]
+	}
+	languages, err := e.languages(ctx, logs)
+	if err != nil {
+		return nil, err
+	}
+	q.Words = e.o.Analyzer.Query(query.Query, languages)
+	var all index.Frequencies
+	for i, log := range logs {
+		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {
+			if f := s.Frequencies(q); i == 0 {
+				all = f
+			} else {
+				all.Add(f)
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	var hits []recalled
+	for _, log := range logs {
+		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {
+			found, work := s.Search(q, &all)
+			e.metrics.searched(work)
+			for _, h := range found {
+				hits = append(hits, recalled{log, h})
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if len(logs) > 1 {
+		slices.SortStableFunc(hits, func(a, b recalled) int { return cmp.Compare(b.hit.Score, a.hit.Score) })
+	}
+	return hits[:min(len(hits), query.TopK)], nil
+}
+
+// languages returns the languages of the logs' memories.
+func (e *Engine) languages(ctx context.Context, logs []record.LogID) ([]text.Language, error) {
+	var languages []text.Language
+	for _, log := range logs {
+		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {
+			for _, l := range s.Languages() {
+				if !slices.Contains(languages, l) {
+					languages = append(languages, l)
+				}
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return languages, nil
+}
+
+// fetch reads the hits' memories. One that was deleted or changed since the
+// search is left out.
+func (e *Engine) fetch(ctx context.Context, hits []recalled) ([]lembra.Result, error) {
+	results := make([]lembra.Result, 0, len(hits))
+	records, err := e.records(ctx, hits)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range records {
+		if r.GetPut() == nil || r.Purged {
+			continue
+		}
+		m, err := memory(hits[i].log, r)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, lembra.Result{Memory: m, Score: hits[i].hit.Score, Explain: hits[i].hit.Explain})
+	}
+	return results, nil
+}
+
+// records reads the records of hits, in their order, with one call for each log.
+func (e *Engine) records(ctx context.Context, hits []recalled) ([]*record.Record, error) {
+	byLog := map[record.LogID][]int{}
+	for i, h := range hits {
+		byLog[h.log] = append(byLog[h.log], i)
+	}
+	records := make([]*record.Record, len(hits))
+	for log, at := range byLog {
+		slices.SortFunc(at, func(a, b int) int { return cmp.Compare(hits[a].hit.Number, hits[b].hit.Number) })
+		numbers := make([]uint64, len(at))
+		for j, i := range at {
+			numbers[j] = hits[i].hit.Number
+		}
+		got, err := e.o.Log.Get(ctx, log, numbers)
+		if err != nil {
+			return nil, fmt.Errorf("read memories: %w", err)
+		}
+		for j, i := range at {
+			records[i] = got[j]
+		}
+	}
+	return records, nil
+}

@@ -1,0 +1,351 @@
+package engine
+
+import (
+	"bytes"
+	"container/list"
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"lembra/internal/index"
+	"lembra/internal/record"
+)
+
+// The bounds of rebuilding and of what counts as a large shelf.
+const (
+	// A shelf is rebuilt when it holds more dead entries than living ones, and
+	// more than garbageMin.
+	garbageMin = 10_000
+	// bigShelf is the number of memories from which a recall waits its turn
+	// among the large ones: below, one takes well under a millisecond.
+	bigShelf = 20_000
+)
+
+// shelves holds the shelves that are in memory, least recently used last.
+type shelves struct {
+	e     *Engine
+	mu    sync.Mutex
+	byLog map[record.LogID]*warm
+	lru   list.List // of *warm
+	bytes int64
+}
+
+// A warm entry is one agent's shelf, or the building of it.
+type warm struct {
+	log     record.LogID
+	element *list.Element
+	// build is the building in hand, nil where there is none; guarded by
+	// shelves.mu, and so is bytes.
+	build *build
+	bytes int64
+
+	mu sync.RWMutex
+	// shelf is nil until it is built; guarded by mu, like the rest.
+	shelf *index.Shelf
+	// lastID is the write id of the record that the shelf saw last.
+	lastID []byte
+}
+
+// A build can be waited for.
+type build struct {
+	done chan struct{}
+	err  error
+}
+
+func (s *shelves) init(e *Engine) {
+	s.e = e
+	s.byLog = map[record.LogID]*warm{}
+}
+
+// read runs f on an agent's shelf under its read lock: built if it was cold,
+// caught up if it was behind.
+func (s *shelves) read(ctx context.Context, log record.LogID, f func(*index.Shelf)) error {
+	for {
+		w, err := s.acquire(ctx, log)
+		if err != nil {
+			return err
+		}
+		if !s.e.o.SoleWriter {
+			current, err := w.catchUp(ctx, s.e.o.Log)
+			if err != nil {
+				return err
+			}
+			if !current {
+				s.drop(w)
+				continue
+			}
+		}
+		done, err := s.use(ctx, w, f)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// use runs f unless the shelf was dropped meanwhile. Large shelves take turns.
+func (s *shelves) use(ctx context.Context, w *warm, f func(*index.Shelf)) (bool, error) {
+	w.mu.RLock()
+	big := w.shelf != nil && w.shelf.Len() > bigShelf
+	w.mu.RUnlock()
+	if big {
+		if err := s.e.bigScans.Acquire(ctx, 1); err != nil {
+			return false, fmt.Errorf("wait for other large recalls: %w", err)
+		}
+		defer s.e.bigScans.Release(1)
+	}
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.shelf == nil {
+		return false, nil
+	}
+	f(w.shelf)
+	return true, nil
+}
+
+// acquire returns the entry of a log once its shelf is built.
+func (s *shelves) acquire(ctx context.Context, log record.LogID) (*warm, error) {
+	s.mu.Lock()
+	w := s.byLog[log]
+	if w == nil {
+		w = &warm{log: log}
+		w.element = s.lru.PushFront(w)
+		s.byLog[log] = w
+		s.start(w)
+	} else {
+		s.lru.MoveToFront(w.element)
+	}
+	b := w.build
+	ready := w.bytes > 0
+	s.mu.Unlock()
+	if ready || b == nil {
+		return w, nil
+	}
+	select {
+	case <-b.done:
+		return w, b.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the agent's shelf: %w", context.Cause(ctx))
+	}
+}
+
+// start builds an entry's shelf in the background; s.mu is held.
+func (s *shelves) start(w *warm) {
+	b := &build{done: make(chan struct{})}
+	w.build = b
+	s.e.group.Go(func() {
+		began := time.Now()
+		size, err := w.rebuild(s.e.ctx, s.e)
+		s.e.metrics.shelfBuilt(time.Since(began), err)
+		s.mu.Lock()
+		w.build = nil
+		if b.err = err; err != nil {
+			s.remove(w)
+		} else if s.byLog[w.log] == w {
+			s.account(w, size)
+		}
+		s.mu.Unlock()
+		close(b.done)
+	})
+}
+
+// account notes the size of a shelf and drops others while all together are too
+// large; s.mu is held.
+func (s *shelves) account(w *warm, size int64) {
+	s.bytes += size - w.bytes
+	w.bytes = size
+	for at := s.lru.Back(); at != nil && s.bytes > s.e.o.ShelfBytesMax; {
+		old := at.Value.(*warm)
+		at = at.Prev()
+		if old != w && old.build == nil {
+			s.remove(old)
+		}
+	}
+}
+
+// remove forgets an entry; who reads it still may finish. s.mu is held.
+func (s *shelves) remove(w *warm) {
+	if s.byLog[w.log] != w {
+		return
+	}
+	delete(s.byLog, w.log)
+	s.lru.Remove(w.element)
+	s.bytes -= w.bytes
+	w.bytes = 0
+}
+
+func (s *shelves) drop(w *warm) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(w)
+}
+
+// dropIf forgets the shelves that a condition holds for.
+func (s *shelves) dropIf(condition func(record.LogID) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for log, w := range s.byLog {
+		if condition(log) {
+			s.remove(w)
+		}
+	}
+}
+
+// applied tells the shelves that records are in a log.
+func (s *shelves) applied(log record.LogID, records []*record.Record) {
+	s.mu.Lock()
+	w := s.byLog[log]
+	s.mu.Unlock()
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	size, garbage, err := int64(0), false, error(nil)
+	if w.shelf != nil {
+		err = w.apply(records)
+		size = w.shelf.Bytes()
+		garbage = w.shelf.Garbage() > max(garbageMin, w.shelf.Len())
+	}
+	w.mu.Unlock()
+	if size == 0 {
+		return // it is being built, and will see the records in the log
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.byLog[log] != w:
+	case err != nil:
+		s.e.o.Logger.Warn("shelf dropped, it will be rebuilt", "agent", log.Agent, "error", err)
+		s.remove(w)
+	default:
+		s.account(w, size)
+		if garbage && w.build == nil {
+			s.start(w)
+		}
+	}
+}
+
+// apply adds records that follow those the shelf has; w.mu is held.
+func (w *warm) apply(records []*record.Record) error {
+	for _, r := range records {
+		last := w.shelf.Last()
+		if r.Number <= last {
+			continue
+		}
+		if r.Number != last+1 {
+			return fmt.Errorf("record %d follows %d", r.Number, last)
+		}
+		if err := w.shelf.Apply(r); err != nil {
+			return fmt.Errorf("apply record %d: %w", r.Number, err)
+		}
+		w.shelf.SetLast(r.Number)
+		w.lastID = r.WriteId
+	}
+	return nil
+}
+
+// catchUp asks the log for the records from the shelf's last one on, that one
+// included. false: the last one is missing or another, so the log was rolled
+// back and the shelf is wrong.
+func (w *warm) catchUp(ctx context.Context, log Log) (bool, error) {
+	for {
+		w.mu.RLock()
+		if w.shelf == nil {
+			w.mu.RUnlock()
+			return false, nil
+		}
+		last, lastID := w.shelf.Last(), w.lastID
+		w.mu.RUnlock()
+		records, err := log.Read(ctx, w.log, max(last, 1), readChunk)
+		if err != nil {
+			return false, fmt.Errorf("read behind %d: %w", last, err)
+		}
+		if last > 0 {
+			if len(records) == 0 || !bytes.Equal(records[0].WriteId, lastID) {
+				return false, nil
+			}
+			records = records[1:]
+		}
+		if len(records) == 0 {
+			return true, nil
+		}
+		w.mu.Lock()
+		if w.shelf == nil || w.apply(records) != nil {
+			w.mu.Unlock()
+			return false, nil
+		}
+		w.mu.Unlock()
+	}
+}
+
+// rebuild makes a shelf of the log's living memories and puts it in the place of
+// the one before, if any, which serves until then. It returns its size.
+func (w *warm) rebuild(ctx context.Context, e *Engine) (int64, error) {
+	log := e.o.Log
+	head, err := log.Head(ctx, w.log.Tenant, w.log.Agent)
+	if err != nil {
+		return 0, fmt.Errorf("build shelf: %w", err)
+	}
+	next := &warm{log: w.log, shelf: index.New(e.models.serving().Model())}
+	// What is living is read after the head: records up to newest may be among
+	// it already, or may have come and gone.
+	var newest uint64
+	for r, err := range log.Living(ctx, w.log) {
+		if err != nil {
+			return 0, fmt.Errorf("build shelf: %w", err)
+		}
+		e.refresh(r.GetPut())
+		if err := next.shelf.Apply(r); err != nil {
+			return 0, fmt.Errorf("build shelf from record %d: %w", r.Number, err)
+		}
+		newest = r.Number
+	}
+	if head.Log == w.log {
+		next.shelf.SetLast(head.Last)
+		next.lastID = head.WriteID
+	}
+	if err := next.follow(ctx, log, newest); err != nil {
+		return 0, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := next.follow(ctx, log, newest); err != nil {
+		return 0, err
+	}
+	w.shelf, w.lastID = next.shelf, next.lastID
+	return max(1, w.shelf.Bytes()), nil
+}
+
+// follow applies the records behind the shelf's last one; puts up to newest are
+// skipped, as the shelf has them if they still live.
+func (w *warm) follow(ctx context.Context, log Log, newest uint64) error {
+	for {
+		records, err := log.Read(ctx, w.log, w.shelf.Last()+1, readChunk)
+		if err != nil {
+			return fmt.Errorf("build shelf: %w", err)
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		for _, r := range records {
+			if r.GetPut() == nil || r.Number > newest && !r.Purged {
+				if err := w.shelf.Apply(r); err != nil {
+					return fmt.Errorf("build shelf from record %d: %w", r.Number, err)
+				}
+			}
+			w.shelf.SetLast(r.Number)
+			w.lastID = r.WriteId
+		}
+	}
+}
+
+// refresh analyses a memory anew where its terms are of another analyser.
+func (e *Engine) refresh(p *record.Put) {
+	if p.GetTerms().GetAnalyzer() != textVersion {
+		p.Terms = e.analyse(p)
+	}
+}
+
+// yield lets others run in the middle of a long search.
+func yield() { runtime.Gosched() }
