@@ -3,6 +3,7 @@ package engine_test
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,10 +11,12 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"lembra"
+	"lembra/internal/embed/hashed"
 	"lembra/internal/engine"
 	"lembra/internal/pebblestore"
 	"lembra/internal/storetest"
@@ -352,3 +355,42 @@ func (x *bench) reportSmall(b *testing.B) {
 	reportQuantiles(b, times)
 }
 
+// BenchmarkMemorize stores single memories from 1,000 goroutines, to one agent
+// and to 1,000, with the default model and everything synced.
+func BenchmarkMemorize(b *testing.B) {
+	for _, agents := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("agents=%d", agents), func(b *testing.B) {
+			s, err := pebblestore.Open(b.TempDir(), pebblestore.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			e, err := engine.Open(b.Context(), engine.Options{
+				Log: s, Directory: s, Janitor: s, Embedder: hashed.New(), Analyzer: newAnalyzer(),
+				SoleWriter: true, ShelfBytesMax: 8 << 30,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			corpus := storetest.NewCorpus(1)
+			requests := make([]lembra.MemorizeRequest, 10_000)
+			for i := range requests {
+				requests[i] = corpus.Memory(fmt.Sprint("agent-", i%agents), i)
+			}
+			var next atomic.Int64
+			b.SetParallelism(1000 / runtime.GOMAXPROCS(0))
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					i := int(next.Add(1)) % len(requests)
+					if out := e.Memorize(b.Context(), principal(acme), "", requests[i:i+1]); out[0].Error != nil {
+						b.Error(out[0].Error)
+					}
+				}
+			})
+			b.StopTimer()
+			if err := errors.Join(e.Close(), s.Close()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
