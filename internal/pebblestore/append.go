@@ -166,7 +166,7 @@ type appending struct {
 	batch   *pebble.Batch
 
 	stubs   map[uint64]*record.Record // what is left of records of this append
-	living  map[uint64]bool           // what changed
+	living  map[uint64]bool           // what changed: true is of this append
 	derived map[uint64][]uint64       // of → numbers of derived records of this append
 	users   map[string]bool           // entered
 }
@@ -192,10 +192,14 @@ func (a *appending) build() error {
 		}
 	}
 	for _, r := range a.records {
+		k := kindRecord
+		if a.living[r.Number] {
+			k = kindLiving
+		}
 		if stub := a.stubs[r.Number]; stub != nil {
 			r = stub
 		}
-		if err := a.write(r); err != nil {
+		if err := a.write(k, r); err != nil {
 			return err
 		}
 	}
@@ -203,36 +207,52 @@ func (a *appending) build() error {
 	return a.batch.Set(headKey(a.log.Tenant, a.log.Agent), encodeHead(head), nil)
 }
 
-func (a *appending) write(r *record.Record) error {
+func (a *appending) write(k kind, r *record.Record) error {
 	value, err := record.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("record %d: %w", r.Number, err)
 	}
-	return a.batch.Set(numberKey(kindRecord, a.log, r.Number), value, nil)
+	return a.batch.Set(numberKey(k, a.log, r.Number), value, nil)
 }
 
 func (a *appending) set(key []byte) error    { return a.batch.Set(key, nil, nil) }
 func (a *appending) delete(key []byte) error { return a.batch.Delete(key, nil) }
 
-func (a *appending) setLiving(number uint64, living bool) error {
-	a.living[number] = living
-	if living {
-		return a.set(numberKey(kindLiving, a.log, number))
+// stored returns the record of a living memory as the database has it, nil where
+// it lives no more, or is of this append.
+func (a *appending) stored(number uint64) ([]byte, error) {
+	if _, changed := a.living[number]; changed || number > a.after {
+		return nil, nil
 	}
-	return a.delete(numberKey(kindLiving, a.log, number))
+	return a.store.get(numberKey(kindLiving, a.log, number))
 }
 
 func (a *appending) isLiving(number uint64) (bool, error) {
-	if living, changed := a.living[number]; changed {
-		return living, nil
+	if a.living[number] {
+		return true, nil
 	}
-	value, err := a.store.get(numberKey(kindLiving, a.log, number))
+	value, err := a.stored(number)
 	return value != nil, err
 }
 
+// end takes a record from among the living. keep puts it among the others.
+func (a *appending) end(number uint64, keep bool) error {
+	value, err := a.stored(number)
+	a.living[number] = false
+	if err != nil || value == nil {
+		return err
+	}
+	// The size tells Pebble how much a compaction wins.
+	err = a.batch.DeleteSized(numberKey(kindLiving, a.log, number), uint32(len(value)), nil)
+	if err != nil || !keep {
+		return err
+	}
+	return a.batch.Set(numberKey(kindRecord, a.log, number), value, nil)
+}
+
 func (a *appending) put(number uint64, p *record.Put) error {
+	a.living[number] = true
 	errs := []error{
-		a.setLiving(number, true),
 		a.batch.Set(idKey(a.log.Tenant, p.MemoryId, a.log.Agent),
 			idEntry{generation: a.log.AgentGeneration, number: number}.encode(), nil),
 		a.user(p.UserId),
@@ -243,7 +263,7 @@ func (a *appending) put(number uint64, p *record.Put) error {
 	if p.Previous == 0 {
 		errs = append(errs, a.set(createdKey(a.log, p.CreatedAtUs, p.First)))
 	} else {
-		errs = append(errs, a.setLiving(p.Previous, false))
+		errs = append(errs, a.end(p.Previous, true))
 		if p.PreviousExpiresAtUs != nil {
 			errs = append(errs, a.delete(expiryKey(*p.PreviousExpiresAtUs, a.log, p.Previous)))
 		}
@@ -293,7 +313,7 @@ func derivedKey(log record.LogID, of, number uint64) []byte {
 func (a *appending) tombstone(t *record.Tombstone) error {
 	id := idKey(a.log.Tenant, t.MemoryId, a.log.Agent)
 	errs := []error{
-		a.setLiving(t.Of, false),
+		a.end(t.Of, false),
 		a.delete(createdKey(a.log, t.CreatedAtUs, t.First)),
 	}
 	if t.Idempotent {
@@ -343,7 +363,7 @@ func (a *appending) purgeOne(number uint64) (*record.Record, error) {
 		return r, err
 	}
 	record.Stub(r)
-	return r, a.write(r)
+	return r, a.write(kindRecord, r)
 }
 
 // stub keeps only the stub of a record of this append; the record itself stays

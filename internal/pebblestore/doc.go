@@ -17,8 +17,8 @@
 // order is the order of the parts. LOG stands for tenant, tenant generation,
 // agent, agent generation; TENANT for tenant and tenant generation.
 //
-//	record     LOG number                        the record
-//	living     LOG number                        empty: the current version of a living memory
+//	living     LOG number                        the record of a living memory's current version
+//	record     LOG number                        every other record
 //	derived    LOG of number                     empty: a derived record of a version of a living memory
 //	head       TENANT agent                      the state of the agent's latest generation
 //	memory id  TENANT id agent                   generation, number of the latest version, whether gone
@@ -33,6 +33,9 @@
 //	key id     key id                            tenant
 //	setting    name                              the value
 //	format                                       the version of all this
+//
+// A record is stored among the living or among the others, never in both: a
+// shelf reads what lives in one sweep, and what was deleted is not in its way.
 //
 // # A full disk
 //

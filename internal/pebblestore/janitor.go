@@ -66,11 +66,11 @@ func (s *Store) expires(log record.LogID, number uint64, at int64) (string, erro
 	if err != nil || !isCurrent(head, log.AgentGeneration) {
 		return "", err
 	}
-	living, err := s.get(numberKey(kindLiving, log, number))
-	if err != nil || living == nil {
+	value, err := s.get(numberKey(kindLiving, log, number))
+	if err != nil || value == nil {
 		return "", err
 	}
-	r, err := getRecord(s.db, log, number)
+	r, err := unmarshal(log, number, value)
 	if err != nil {
 		return "", err
 	}
@@ -154,54 +154,56 @@ func (s *Store) removeLog(ctx context.Context, log record.LogID) error {
 	if log.AgentGeneration > head.Log.AgentGeneration || isCurrent(head, log.AgentGeneration) {
 		return fmt.Errorf("agent %q, generation %d, is not erased", log.Agent, log.AgentGeneration)
 	}
-	for {
-		more, err := s.removeRecords(ctx, log)
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
+	last, err := lastNumber(s.db, log)
+	if err != nil {
+		return err
+	}
+	for _, remove := range []func() (bool, error){
+		func() (bool, error) { return s.removeRecords(ctx, kindLiving, log, last) },
+		func() (bool, error) { return s.removeRecords(ctx, kindRecord, log, last) },
+		func() (bool, error) { return s.removeUsers(ctx, log) },
+	} {
+		for more := true; more; {
+			if more, err = remove(); err != nil {
+				return err
+			}
 		}
 	}
-	for {
-		more, err := s.removeUsers(ctx, log)
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-	}
-	return s.write(deletes, func(b *pebble.Batch) error {
-		return errors.Join(deletePrefix(b, logKey(kindLiving, log)), deletePrefix(b, logKey(kindDerived, log)))
-	})
+	return s.write(deletes, func(b *pebble.Batch) error { return deletePrefix(b, logKey(kindDerived, log)) })
 }
 
 func deletePrefix(b *pebble.Batch, prefix []byte) error {
 	return b.DeleteRange(prefix, behind(prefix), nil)
 }
 
-// removeRecords removes the first records of an erased log with their index
-// entries, but never the log's last one, and tells whether there may be more.
-func (s *Store) removeRecords(ctx context.Context, log record.LogID) (more bool, err error) {
-	var numbers []uint64
-	var puts []*record.Put
-	prefix := logKey(kindRecord, log)
+// removeRecords removes the first records of a kind from an erased log, with
+// their index entries, up to the log's last one, and tells whether there may be
+// more.
+func (s *Store) removeRecords(ctx context.Context, k kind, log record.LogID, last uint64) (more bool, err error) {
+	puts := make(map[uint64]*record.Put)
+	prefix := logKey(k, log)
+	var next uint64 // behind those looked at
+	n := 0
 	err = scan(ctx, s.db, prefix, nil, func(key, value []byte) (bool, error) {
 		d := &decoder{b: key[len(prefix):]}
 		number := d.number()
-		r, err := unmarshal(log, number, value)
-		if err := errors.Join(err, d.end()); err != nil {
+		if err := d.end(); err != nil || number >= last {
 			return false, err
 		}
-		numbers = append(numbers, number)
-		puts = append(puts, r.GetPut())
-		return len(numbers) <= removeMax, nil
+		r, err := unmarshal(log, number, value)
+		if err != nil {
+			return false, err
+		}
+		if p := r.GetPut(); p != nil {
+			puts[number] = p
+		}
+		next = number + 1
+		n++
+		return n < removeMax, nil
 	})
-	if err != nil || len(numbers) < 2 {
+	if err != nil || n == 0 {
 		return false, err
 	}
-	last := numbers[len(numbers)-1] // the log's last, or the next batch's first
 	// The agent may live again: its memory ids' entries are compared with what the
 	// next generation writes.
 	lock := s.agentLock(log.Tenant, log.Agent)
@@ -212,16 +214,14 @@ func (s *Store) removeRecords(ctx context.Context, log record.LogID) (more bool,
 		return false, err
 	}
 	batch := s.db.NewBatch()
-	errs := []error{batch.DeleteRange(prefix, numberKey(kindRecord, log, last), nil)}
-	for i, p := range puts[:len(puts)-1] {
-		if p != nil {
-			errs = append(errs, s.removePut(batch, log, numbers[i], p))
-		}
+	errs := []error{batch.DeleteRange(prefix, numberKey(k, log, next), nil)}
+	for number, p := range puts {
+		errs = append(errs, s.removePut(batch, log, number, p))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return false, errors.Join(err, batch.Close())
 	}
-	return len(numbers) > removeMax, s.commit(batch, unlock)
+	return n == removeMax, s.commit(batch, unlock)
 }
 
 func (s *Store) removePut(b *pebble.Batch, log record.LogID, number uint64, p *record.Put) error {

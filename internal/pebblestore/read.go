@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -42,27 +43,38 @@ func scan(ctx context.Context, r pebble.Reader, prefix, from []byte, visit func(
 }
 
 // Read implements engine.Log.
-func (s *Store) Read(ctx context.Context, log record.LogID, from uint64, limit int) ([]*record.Record, error) {
+func (s *Store) Read(ctx context.Context, log record.LogID, from uint64, limit int) (records []*record.Record, err error) {
 	if err := checkIDs(log.Tenant.ID, log.Agent); err != nil || limit <= 0 {
 		return nil, err
 	}
-	from = max(from, 1)
-	prefix := logKey(kindRecord, log)
-	var records []*record.Record
-	err := scan(ctx, s.db, prefix, numberKey(kindRecord, log, from), func(key, value []byte) (bool, error) {
-		want := from + uint64(len(records))
-		if d := (&decoder{b: key[len(prefix):]}); d.number() != want {
-			return false, d.end() // only the end of a removed log is left
+	// A snapshot, because a record may move from the living to the others.
+	snapshot := s.db.NewSnapshot()
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	living, err := newCursor(snapshot, kindLiving, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, living.close()) }()
+	others, err := newCursor(snapshot, kindRecord, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, others.close()) }()
+	for number := max(from, 1); len(records) < limit; number++ {
+		if number%checkEvery == 0 && ctx.Err() != nil {
+			return nil, fmt.Errorf("read log: %w", ctx.Err())
 		}
-		r, err := unmarshal(log, want, value)
+		r, err := others.record(number)
+		if r == nil && err == nil {
+			r, err = living.record(number)
+		}
 		if err != nil {
-			return false, err
+			return nil, fmt.Errorf("read log: %w", err)
+		}
+		if r == nil {
+			break
 		}
 		records = append(records, r)
-		return len(records) < limit, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read log: %w", err)
 	}
 	return records, nil
 }
@@ -106,25 +118,17 @@ func (s *Store) living(ctx context.Context, log record.LogID, yield func(*record
 	if err != nil || !isCurrent(head, log.AgentGeneration) {
 		return err
 	}
-	records, err := newCursor(snapshot, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, records.close()) }()
 	derived, err := newDerivedCursor(snapshot, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, derived.close()) }()
 	prefix := logKey(kindLiving, log)
-	return scan(ctx, snapshot, prefix, nil, func(key, _ []byte) (bool, error) {
+	return scan(ctx, snapshot, prefix, nil, func(key, value []byte) (bool, error) {
 		number := (&decoder{b: key[len(prefix):]}).number()
-		r, err := records.record(number)
+		r, err := unmarshal(log, number, value)
 		if err != nil {
 			return false, err
-		}
-		if r.GetPut() == nil {
-			return false, fmt.Errorf("record %d of agent %q of tenant %q is living and no put", number, log.Agent, log.Tenant.ID)
 		}
 		if err := derived.merge(number, r.GetPut()); err != nil {
 			return false, err
@@ -137,18 +141,21 @@ func (s *Store) living(ctx context.Context, log record.LogID, yield func(*record
 // cheaper.
 const nextMax = 8
 
-// A cursor reads records of one log, best in the order of their numbers.
+// A cursor reads records of one log and kind, best in the order of their numbers.
 type cursor struct {
 	log    record.LogID
 	it     *pebble.Iterator
 	key    []byte // of the record sought, the part before the number reused
 	prefix int
-	at     uint64 // the number of the record that the iterator is at
-	valid  bool
+	sought uint64 // there is no record from this number to at; 0 at first
+	at     uint64 // number of the record that the iterator is at
 }
 
-func newCursor(r pebble.Reader, log record.LogID) (*cursor, error) {
-	key := logKey(kindRecord, log)
+// atEnd is where an iterator is that has no more records.
+const atEnd = math.MaxUint64
+
+func newCursor(r pebble.Reader, k kind, log record.LogID) (*cursor, error) {
+	key := logKey(k, log)
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: key, UpperBound: behind(key)})
 	if err != nil {
 		return nil, fmt.Errorf("read store: %w", err)
@@ -156,17 +163,12 @@ func newCursor(r pebble.Reader, log record.LogID) (*cursor, error) {
 	return &cursor{log: log, it: it, key: key, prefix: len(key)}, nil
 }
 
-// record returns a record, nil where there is none.
+// record returns the record with a number from 1 on, nil where there is none.
 func (c *cursor) record(number uint64) (*record.Record, error) {
-	if c.valid && number > c.at && number-c.at <= nextMax {
-		for c.valid && c.at < number {
-			c.arrive(c.it.Next())
-		}
-	} else if !c.valid || c.at != number {
-		c.key = appendNumber(c.key[:c.prefix], number)
-		c.arrive(c.it.SeekGE(c.key))
+	if c.sought == 0 || number < c.sought || number > c.at {
+		c.seek(number)
 	}
-	if !c.valid || c.at != number {
+	if c.at != number {
 		return nil, c.it.Error()
 	}
 	value, err := c.it.ValueAndErr()
@@ -176,8 +178,20 @@ func (c *cursor) record(number uint64) (*record.Record, error) {
 	return unmarshal(c.log, number, value)
 }
 
+func (c *cursor) seek(number uint64) {
+	if c.sought > 0 && number > c.at && number-c.at <= nextMax {
+		for c.at < number {
+			c.arrive(c.it.Next())
+		}
+	} else {
+		c.key = appendNumber(c.key[:c.prefix], number)
+		c.arrive(c.it.SeekGE(c.key))
+	}
+	c.sought = number
+}
+
 func (c *cursor) arrive(valid bool) {
-	c.valid = valid
+	c.at = atEnd
 	if valid {
 		d := decoder{b: c.it.Key()[c.prefix:]}
 		c.at = d.number()
@@ -203,7 +217,7 @@ func newDerivedCursor(r pebble.Reader, log record.LogID) (*derivedCursor, error)
 	if err != nil {
 		return nil, fmt.Errorf("read store: %w", err)
 	}
-	records, err := newCursor(r, log)
+	records, err := newCursor(r, kindRecord, log)
 	if err != nil {
 		return nil, errors.Join(err, it.Close())
 	}

@@ -307,17 +307,21 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 	return b, nil
 }
 
-// getRecord returns a record of a log, nil where there is none.
+// getRecord returns a record of a log, nil where there is none. A record leaves
+// the living once and never returns, so looking there first misses none.
 func getRecord(r pebble.Reader, log record.LogID, number uint64) (*record.Record, error) {
-	value, closer, err := r.Get(numberKey(kindRecord, log, number))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
+	for _, k := range []kind{kindLiving, kindRecord} {
+		value, closer, err := r.Get(numberKey(k, log, number))
+		if errors.Is(err, pebble.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read record: %w", err)
+		}
+		rec, err := unmarshal(log, number, value)
+		return rec, errors.Join(err, closer.Close())
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read record: %w", err)
-	}
-	rec, err := unmarshal(log, number, value)
-	return rec, errors.Join(err, closer.Close())
+	return nil, nil
 }
 
 func unmarshal(log record.LogID, number uint64, value []byte) (*record.Record, error) {
