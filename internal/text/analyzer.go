@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// cacheSlots is how many words an Analyzer remembers at most; a power of two.
-const cacheSlots = 1 << 16
+// cacheWords is how many words an Analyzer remembers at most; a power of two.
+const cacheWords = 1 << 16
 
 // An Analyzer turns texts into terms. It is safe for concurrent use.
 //
-// It remembers what words it has seen, as stemming costs most: each word has one
-// slot, and a word that comes into a taken slot replaces the one before. So the
-// cache needs no lock, and its size is bounded at some 8 MB.
+// It remembers words it has seen, as stemming costs most. A word has two slots, by
+// its hash: a new one takes the first and moves who was there to the second. So
+// the cache needs no lock (a race loses a word, no more), and it is bounded at some
+// 10 MB.
 type Analyzer struct {
 	englishIrregular    map[string]string
 	portugueseIrregular map[string]string
@@ -41,6 +42,7 @@ type scratch struct {
 	scanner Scanner
 	entries []*entry
 	out     []byte
+	date    []byte
 }
 
 // NewAnalyzer makes an Analyzer.
@@ -49,7 +51,7 @@ func NewAnalyzer() *Analyzer {
 		englishIrregular:    irregularForms(irregularEnglish),
 		portugueseIrregular: irregularForms(irregularPortuguese),
 		seed:                maphash.MakeSeed(),
-		cache:               make([]atomic.Pointer[entry], cacheSlots),
+		cache:               make([]atomic.Pointer[entry], cacheWords),
 		scratch:             sync.Pool{New: func() any { return new(scratch) }},
 	}
 }
@@ -62,23 +64,20 @@ func (a *Analyzer) Document(content string, occurredAt time.Time) (terms string,
 	s := a.scratch.Get().(*scratch)
 	defer a.put(s)
 	lang = a.read(s, content)
-	before := len(s.out)
 	for _, e := range s.entries {
 		if !e.stop[lang] {
 			s.out = append(append(s.out, e.terms[lang]...), ' ')
 		}
 	}
-	if len(s.out) == before {
+	if len(s.out) == 0 {
 		for _, e := range s.entries {
 			s.out = append(append(s.out, e.terms[lang]...), ' ')
 		}
 	}
 	if !occurredAt.IsZero() {
-		s.entries = s.entries[:0]
-		s.scanner.Reset(dateWords(occurredAt, lang))
-		for s.scanner.Next() {
-			e := a.entry(s.scanner.Word())
-			s.out = append(append(s.out, e.terms[lang]...), ' ')
+		s.date = appendDate(s.date[:0], occurredAt, lang)
+		for word := range bytes.FieldsSeq(s.date) {
+			s.out = append(append(s.out, a.entry(word).terms[lang]...), ' ')
 		}
 	}
 	return string(bytes.TrimSuffix(s.out, []byte{' '})), lang
@@ -95,37 +94,49 @@ type Word struct {
 // Query analyses a query as a text in each of langs. Stop words of the query's own
 // language are left out in all of them, unless there is nothing else; where the
 // query's language is Other, those that are stop words in all of langs. Words come
-// in order, each once; words with the same terms are one.
+// in order; of words with the same terms only the first.
 func (a *Analyzer) Query(query string, langs []Language) []Word {
 	s := a.scratch.Get().(*scratch)
 	defer a.put(s)
 	own := a.read(s, query)
-	words := make([]Word, 0, len(s.entries))
-	add := func(e *entry) {
-		w := Word{Text: e.word}
+	if words := queryWords(s.entries, langs, func(e *entry) bool { return !e.stopOf(own, langs) }); len(words) > 0 {
+		return words
+	}
+	return queryWords(s.entries, langs, func(*entry) bool { return true })
+}
+
+// queryWords makes the words of a query of those entries that are to be kept.
+func queryWords(entries []*entry, langs []Language, keep func(*entry) bool) []Word {
+	words := make([]Word, 0, len(entries))
+	seen := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		if !keep(e) {
+			continue
+		}
+		w := Word{Text: e.word, Terms: make([]string, 0, len(langs))}
 		for _, lang := range langs {
-			if t := e.terms[lang]; !slices.Contains(w.Terms, t) {
+			if t := e.terms[known(lang)]; !slices.Contains(w.Terms, t) {
 				w.Terms = append(w.Terms, t)
 			}
 		}
-		for i := range words {
-			if words[i].Text == w.Text || slices.Equal(words[i].Terms, w.Terms) {
-				return
-			}
+		key := strings.Join(w.Terms, " ")
+		if len(langs) == 0 {
+			key = w.Text
 		}
-		words = append(words, w)
-	}
-	for _, e := range s.entries {
-		if !e.stopOf(own, langs) {
-			add(e)
-		}
-	}
-	if len(words) == 0 {
-		for _, e := range s.entries {
-			add(e)
+		if !seen[key] {
+			seen[key] = true
+			words = append(words, w)
 		}
 	}
 	return words
+}
+
+// known takes a language of another version of this package for Other.
+func known(lang Language) Language {
+	if lang > Portuguese {
+		return Other
+	}
+	return lang
 }
 
 // stopOf tells whether a word of a query in the language own is a stop word.
@@ -134,7 +145,7 @@ func (e *entry) stopOf(own Language, langs []Language) bool {
 		return e.stop[own]
 	}
 	for _, lang := range langs {
-		if !e.stop[lang] {
+		if !e.stop[known(lang)] {
 			return false
 		}
 	}
@@ -166,15 +177,24 @@ func (a *Analyzer) put(s *scratch) {
 
 // entry looks a folded word up.
 func (a *Analyzer) entry(word []byte) *entry {
-	slot := &a.cache[maphash.Bytes(a.seed, word)%cacheSlots]
-	if e := slot.Load(); e != nil && e.word == string(word) {
+	i := maphash.Bytes(a.seed, word) % cacheWords
+	first, second := &a.cache[i], &a.cache[i^1]
+	before := first.Load()
+	if before != nil && before.word == string(word) {
+		return before
+	}
+	if e := second.Load(); e != nil && e.word == string(word) {
 		return e
 	}
 	e := a.newEntry(string(word))
-	slot.Store(e)
+	if before != nil {
+		second.Store(before)
+	}
+	first.Store(e)
 	return e
 }
 
+// newEntry analyses a folded word.
 func (a *Analyzer) newEntry(w string) *entry {
 	e := &entry{word: w, evidence: wordEvidence(w)}
 	e.terms[Other] = w

@@ -207,7 +207,7 @@ mulher mulheres
 homem homens
 mao maos
 mae maes mamae
-pai pais papai
+pai papai
 irmao irmaos irma irmas
 cao caes
 pao paes

@@ -68,12 +68,19 @@ func (sc *Scanner) start() bool {
 		if sc.limit > 0 && sc.pos >= sc.limit {
 			sc.limit = 0
 		}
-		r, n := decode(sc.s[sc.pos:])
+		if b := sc.s[sc.pos]; b < utf8.RuneSelf {
+			if c := asciiClass(b); c == letter || c == digit {
+				return true
+			}
+			sc.pos++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(sc.s[sc.pos:])
 		c := classify(r)
 		if c == other && sc.limit == 0 {
 			sc.segment()
 		}
-		if c == letter || c == digit || c == other && wordRune(r) {
+		if c == letter || c == other && wordRune(r) {
 			return true
 		}
 		sc.pos += n
@@ -104,6 +111,12 @@ func (sc *Scanner) consume() bool {
 		end = sc.limit
 	}
 	for sc.pos < end {
+		if c := asciiClass(sc.s[sc.pos]); c == letter || c == digit {
+			last = c
+			length++
+			sc.pos++
+			continue
+		}
 		r, n := decode(sc.s[sc.pos:end])
 		c := classify(r)
 		switch c {
@@ -196,18 +209,8 @@ const (
 // beyond what consume does.
 func classify(r rune) class {
 	switch {
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
-		return letter
-	case '0' <= r && r <= '9':
-		return digit
-	case r == '\'':
-		return apostrophe
-	case r == '.':
-		return dot
-	case r == ',':
-		return comma
 	case r < utf8.RuneSelf:
-		return breaks
+		return asciiClass(byte(r))
 	case latinMin <= r && r <= latinMax && r != '×' && r != '÷':
 		return letter
 	}
@@ -215,6 +218,25 @@ func classify(r rune) class {
 	case '’', '‘':
 		return apostrophe
 	case '“', '”', '–', '—', '…', '¿', '¡', '«', '»', '\u00a0':
+		return breaks
+	}
+	return other
+}
+
+// asciiClass is classify for ASCII, and other for every other byte.
+func asciiClass(b byte) class {
+	switch {
+	case 'a' <= b|0x20 && b|0x20 <= 'z':
+		return letter
+	case '0' <= b && b <= '9':
+		return digit
+	case b == '\'':
+		return apostrophe
+	case b == '.':
+		return dot
+	case b == ',':
+		return comma
+	case b < utf8.RuneSelf:
 		return breaks
 	}
 	return other

@@ -29,7 +29,10 @@ func stemPortuguese(w string, irregular map[string]string) string {
 	if !stemmable(w) {
 		return w
 	}
-	env := snowballstem.NewEnv(restoreAccents(singular(w)))
+	if w = singular(w); w == "sabado" {
+		return w // Snowball would make it "sab", as of saber.
+	}
+	env := snowballstem.NewEnv(restoreAccents(w))
 	portuguese.Stem(env)
 	return foldStem(env.Current())
 }
@@ -48,6 +51,9 @@ func stemmable(w string) bool {
 // mere loss of an s, which Snowball knows: it leaves "nações" and "nação",
 // "animais" and "animal", "homens" and "homem" apart.
 func singular(w string) string {
+	if w == "sabados" {
+		return "sabado"
+	}
 	if len(w) < 5 || w[len(w)-1] != 's' {
 		return w
 	}
@@ -61,6 +67,9 @@ func singular(w string) string {
 	case "ais":
 		return stem + "al"
 	case "eis":
+		if strings.HasSuffix(stem, "c") || strings.HasSuffix(stem, "g") {
+			return stem + "il" // fáceis, ágeis
+		}
 		return stem + "el"
 	case "ois":
 		return stem + "ol"

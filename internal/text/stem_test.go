@@ -26,7 +26,7 @@ func TestTermsPortuguese(t *testing.T) {
 		"comprar comprei comprou compramos comprando comprado", "correr corri correu correndo", "partir partiu partindo",
 		"rápido rápida rapido rápidos", "calmo calma calmamente", "possível possíveis possivel", "amável amáveis amavel", "importância importancia",
 		"experiência experiências experiencia", "irmão irmã irmãos irmãs irmao", "mãe mães mamãe", "pão pães",
-		"março marco", "sábado sabado sábados", "estudávamos estudavamos estudar", "médico médica médicos", "difícil dificil",
+		"março marco", "estudávamos estudavamos estudar", "médico médica médicos", "difícil dificil difíceis", "país países", "pai papai", "sábado sábados", "saber sei soube",
 	})
 }
 
