@@ -33,13 +33,11 @@ const (
 	gramMax = 5
 )
 
-// What a feature weighs. A word counts as much as some of its n-grams together,
-// so that equal words are nearer than similar ones. All is computed in integers,
+// What a feature weighs; a stop word has no n-grams. All is computed in integers,
 // which round in the same way everywhere.
 const (
-	weightWord = 512
-	weightGram = 256
-	weightStop = 64 // a stop word, which has no n-grams
+	weight     = 256
+	weightStop = 32
 )
 
 // Model is the model. It is safe for concurrent use.
@@ -128,7 +126,7 @@ func (s *scratch) add(word []byte, stop bool) {
 		s.feature(h^wordMark, weightStop)
 		return
 	}
-	s.feature(h^wordMark, weightWord)
+	s.feature(h^wordMark, weight)
 	start := 0
 	for first := range s.ends {
 		h := uint64(offset64)
@@ -138,7 +136,7 @@ func (s *scratch) add(word []byte, stop bool) {
 				h = (h ^ uint64(s.word[at])) * prime64
 			}
 			if last >= first+gramMin-1 {
-				s.feature(h, weightGram)
+				s.feature(h, weight)
 			}
 		}
 		start = s.ends[first]
@@ -155,7 +153,7 @@ const (
 
 // feature counts a feature. The first time it adds its weight; the c-th time what
 // is between 1 + ln(c-1) and 1 + ln(c) times its weight, nearly.
-func (s *scratch) feature(hash uint64, weight int32) {
+func (s *scratch) feature(hash uint64, value int32) {
 	// The low bits of FNV depend on few bits of its input: mix them (the
 	// finalizer of MurmurHash3).
 	hash ^= hash >> 33
@@ -163,19 +161,18 @@ func (s *scratch) feature(hash uint64, weight int32) {
 	hash ^= hash >> 33
 	slot := uint32(hash>>32) % countSlots
 	count := int32(s.counts[slot])
-	switch {
-	case count == 0:
+	if count == 0 {
 		s.used = append(s.used, slot)
-	default:
-		weight = 2 * weight / (2*count + 1)
+	} else {
+		value = 2 * value / (2*count + 1)
 	}
 	if count < countMax {
 		s.counts[slot]++
 	}
 	if hash&Dimension != 0 {
-		weight = -weight
+		value = -value
 	}
-	s.sum[hash%Dimension] += weight
+	s.sum[hash%Dimension] += value
 }
 
 // quantize scales a vector so that its largest element is 127 or -127; the length
