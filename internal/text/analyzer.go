@@ -58,8 +58,8 @@ func NewAnalyzer() *Analyzer {
 
 // Document analyses a memory: it returns its language, and its terms in order,
 // joined by single spaces. Stop words are left out, unless there is nothing else.
-// The date of occurredAt follows, in words of the language (weekday, day, month,
-// year; English where that is Other), unless it is zero.
+// The date of occurredAt in its own time zone follows, in words of the language
+// (weekday, day, month, year; English where that is Other), unless it is zero.
 func (a *Analyzer) Document(content string, occurredAt time.Time) (terms string, lang Language) {
 	s := a.scratch.Get().(*scratch)
 	defer a.put(s)

@@ -131,11 +131,7 @@ func reference(s string) []string {
 	return all
 }
 
-func checkWords(t interface {
-	Helper()
-	Errorf(string, ...any)
-}, s string,
-) {
+func checkWords(t rapid.TB, s string) {
 	t.Helper()
 	got := scan(s)
 	for _, w := range got {

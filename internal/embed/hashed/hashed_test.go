@@ -151,14 +151,6 @@ func TestEmbedCancelled(t *testing.T) {
 	}
 }
 
-func TestEmbedAllocations(t *testing.T) {
-	m := hashed.New()
-	texts := []string{strings.Repeat("plenty of words, ação, e muito mais. ", 20)}
-	if n := testing.AllocsPerRun(100, func() { _, _ = m.Embed(t.Context(), texts) }); n > 3 {
-		t.Errorf("Embed allocates %v times, want twice: the vectors and their list", n)
-	}
-}
-
 func BenchmarkEmbed(b *testing.B) {
 	texts := []string{"Hey Caroline! That's so great to hear. We went to the beach with the kids last Saturday, and I finally bought the new camera that we were talking about; the pictures came out beautiful. Next month we'll be visiting my mother in Oregon, so let me know whether you want to come along with us. Love, Mel."}
 	m := hashed.New()
