@@ -28,8 +28,9 @@ lint: tools ## check style, formatting and the usual mistakes
 fmt: tools ## format every file
 	bin/golangci-lint fmt ./...
 
-bench: ## measure inserts, recall and memory (BENCH=regexp chooses)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 2h ./...
+bench: ## measure agents of 1k to 1M memories (BENCH=regexp chooses)
+	@mkdir -p tmp
+	TMPDIR=$(CURDIR)/tmp $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 2h ./internal/engine
 
 bench-write: build ## measure durable POST /memorize against the bare server
 	scripts/bench-write.sh

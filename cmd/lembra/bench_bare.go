@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -27,9 +25,7 @@ func newBenchBareCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(command.Context(), syscall.SIGINT, syscall.SIGTERM)
-			defer stop()
-			return serveBare(ctx, command.OutOrStdout(), addr, data, valueBytes)
+			return serveBare(command.Context(), command.OutOrStdout(), addr, data, valueBytes)
 		},
 	}
 	flags := command.Flags()
