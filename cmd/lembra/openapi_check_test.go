@@ -1,0 +1,434 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/pb33f/libopenapi-validator/config"
+	validatorerrors "github.com/pb33f/libopenapi-validator/errors"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lembra"
+	"lembra/internal/api"
+)
+
+// A checkedTransport holds requests and answers against the server's OpenAPI
+// document: an answer with a status, a header or a field that is not described
+// fails the test, and so does a request that the server took as valid, but that
+// the document does not allow.
+type checkedTransport struct {
+	t     testing.TB
+	next  http.RoundTripper
+	check validator.Validator
+
+	mu sync.Mutex // the validator is used by one at a time
+}
+
+// newCheckedTransport returns a transport that checks what goes over next. Use
+// it as the Transport of the end-to-end tests' client.
+func newCheckedTransport(t testing.TB, next http.RoundTripper) *checkedTransport {
+	t.Helper()
+	document, err := libopenapi.NewDocument(api.OpenAPI())
+	if err != nil {
+		t.Fatalf("read OpenAPI document: %v", err)
+	}
+	// The strict mode sees to parameters and headers. Bodies need none of it, as
+	// the document closes every object (and it takes maps for objects).
+	check, errs := validator.NewValidator(document,
+		config.WithStrictMode(), config.WithStrictIgnorePaths("$.body", "$.body.**"),
+		config.WithStrictIgnoredHeadersExtra(ignoredHeaders()...),
+		config.WithFormatAssertions(), config.WithoutSecurityValidation(),
+	)
+	for _, err := range errs {
+		t.Fatalf("use OpenAPI document: %v", err)
+	}
+	t.Cleanup(check.Release)
+	return &checkedTransport{t: t, next: next, check: check}
+}
+
+// ignoredHeaders are those of HTTP itself, of the key, and those that every
+// answer may have.
+func ignoredHeaders() []string {
+	return []string{
+		"X-Api-Key", "Authorization", "Cache-Control", "X-Content-Type-Options", "Allow",
+		"Content-Length", "Content-Type", "Date", "User-Agent", "Accept-Encoding", "Connection",
+	}
+}
+
+// RoundTrip sends a request, and checks it and its answer.
+func (c *checkedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	var sent []byte
+	if r.Body != nil {
+		var err error
+		if sent, err = io.ReadAll(r.Body); err != nil {
+			return nil, fmt.Errorf("read request: %w", err)
+		}
+		_ = r.Body.Close()
+	}
+	out := r.Clone(r.Context())
+	out.Body = io.NopCloser(bytes.NewReader(sent))
+	w, err := c.next.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	received, err := io.ReadAll(w.Body)
+	_ = w.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	w.Body = io.NopCloser(bytes.NewReader(received))
+	c.hold(r, sent, w, received)
+	return w, nil
+}
+
+func (c *checkedTransport) hold(r *http.Request, sent []byte, w *http.Response, received []byte) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	copied := func() (*http.Request, *http.Response) {
+		request := r.Clone(context.Background())
+		request.Body = io.NopCloser(bytes.NewReader(sent))
+		if len(sent) > 0 && request.Header.Get("Content-Type") == "" {
+			request.Header.Set("Content-Type", "application/json") // which the server takes an untyped body for
+		}
+		answer := *w
+		answer.Header = w.Header.Clone()
+		answer.Body = io.NopCloser(bytes.NewReader(received))
+		return request, &answer
+	}
+	if !c.described(r, w) {
+		return
+	}
+	if w.StatusCode < http.StatusMultipleChoices {
+		request, _ := copied()
+		if ok, errs := c.check.ValidateHttpRequest(request); !ok {
+			c.t.Errorf("%s %s was accepted, but the OpenAPI document does not allow it:\n%s%s", r.Method, r.URL, explain(errs), sent)
+		}
+	}
+	if r.Method == http.MethodHead {
+		return // an answer without its body
+	}
+	request, answer := copied()
+	if ok, errs := c.check.ValidateHttpResponse(request, answer); !ok {
+		c.t.Errorf("%s %s: the answer %d is not as the OpenAPI document has it:\n%s%s", r.Method, r.URL, w.StatusCode, explain(errs), received)
+	}
+}
+
+// described tells whether the document has the request's route; where it does
+// not, the answer must say so.
+func (c *checkedTransport) described(r *http.Request, w *http.Response) bool {
+	switch w.StatusCode {
+	case http.StatusMethodNotAllowed:
+	case http.StatusNotFound:
+		// A path that is not described, or a thing that is not there: the document
+		// tells.
+		probe := r.Clone(context.Background())
+		probe.Body = http.NoBody
+		_, errs := c.check.ValidateHttpRequest(probe)
+		for _, e := range errs {
+			if e.IsPathMissingError() {
+				return c.isProblem(r, w)
+			}
+		}
+		return true
+	default:
+		return true
+	}
+	return c.isProblem(r, w)
+}
+
+func (c *checkedTransport) isProblem(r *http.Request, w *http.Response) bool {
+	if got := w.Header.Get("Content-Type"); got != "application/problem+json" {
+		c.t.Errorf("%s %s: the answer %d is %q, no problem", r.Method, r.URL, w.StatusCode, got)
+	}
+	return false
+}
+
+func explain(errs []*validatorerrors.ValidationError) string {
+	var b strings.Builder
+	for _, e := range errs {
+		fmt.Fprintf(&b, "  %s: %s\n", e.Message, e.Reason)
+		for _, s := range e.SchemaValidationErrors {
+			fmt.Fprintf(&b, "    %s at %s\n", s.Reason, s.FieldPath)
+		}
+	}
+	return b.String()
+}
+
+// A recordingT takes the failures of the transport under test.
+type recordingT struct {
+	testing.TB
+	failures []string
+}
+
+func (r *recordingT) Errorf(format string, args ...any) {
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+func (r *recordingT) Helper() {}
+
+// A cannedAPI answers with fixed values.
+type cannedAPI struct{}
+
+func (cannedAPI) Acquire(context.Context) error { return nil }
+func (cannedAPI) Release()                      {}
+
+func cannedTime() time.Time { return time.Date(2026, 1, 31, 9, 0, 0, 5000, time.UTC) }
+
+func cannedMemory() lembra.Memory {
+	return lembra.Memory{
+		MemoryID: "m1", TenantID: "acme", AgentID: "a", Content: "c", UserID: "u", Metadata: lembra.Metadata{"n": lembra.Number(1), "s": lembra.String("x")},
+		EmbeddingModel: "lembra-hash-1", Version: 2, CreatedAt: cannedTime(), UpdatedAt: cannedTime(), OccurredAt: cannedTime(),
+	}
+}
+
+func (cannedAPI) Authenticate(_ context.Context, key string) (lembra.Principal, error) {
+	if key == "server" {
+		return lembra.Principal{Server: true}, nil
+	}
+	return lembra.Principal{
+		Tenant: lembra.Tenant{ID: "acme", Generation: 1}, Scopes: []lembra.Scope{lembra.ScopeRead, lembra.ScopeWrite, lembra.ScopeAdmin},
+	}, nil
+}
+
+func (cannedAPI) Memorize(_ context.Context, _ lembra.Principal, _ string, requests []lembra.MemorizeRequest) []lembra.MemorizeOutcome {
+	outcomes := make([]lembra.MemorizeOutcome, len(requests))
+	for i, r := range requests {
+		outcomes[i].Memorized = &lembra.Memorized{MemoryID: "m1", TenantID: "acme", AgentID: r.AgentID, EmbeddingModel: "lembra-hash-1", CreatedAt: cannedTime()}
+	}
+	return outcomes
+}
+
+func (cannedAPI) Get(_ context.Context, _ lembra.Tenant, _, id string) (lembra.Memory, error) {
+	if id == "missing" {
+		return lembra.Memory{}, &lembra.Error{Code: lembra.CodeNotFound, Message: "memory not found"}
+	}
+	return cannedMemory(), nil
+}
+
+func (cannedAPI) History(context.Context, lembra.Tenant, string, string) ([]lembra.Memory, error) {
+	return []lembra.Memory{cannedMemory(), cannedMemory()}, nil
+}
+
+func (cannedAPI) Patch(context.Context, lembra.Tenant, string, string, uint64, lembra.PatchRequest) (lembra.Memory, error) {
+	return cannedMemory(), nil
+}
+
+func (cannedAPI) Delete(context.Context, lembra.Tenant, string, string, uint64) error {
+	return &lembra.Error{Code: lembra.CodeVersionMismatch, Message: "version 3 is current"}
+}
+
+func (cannedAPI) Recall(context.Context, lembra.Tenant, lembra.Query) (lembra.RecallResponse, error) {
+	return lembra.RecallResponse{Results: []lembra.Result{{Memory: cannedMemory(), Score: 1.5, Explain: &lembra.Explanation{Lexical: 1.5, Terms: map[string]float64{"x": 1.5}}}}}, nil
+}
+
+func (cannedAPI) List(context.Context, lembra.Tenant, lembra.ListQuery) (lembra.MemoryPage, error) {
+	return lembra.MemoryPage{Memories: []lembra.Memory{cannedMemory()}, NextCursor: "c"}, nil
+}
+
+func (cannedAPI) Forget(context.Context, lembra.Tenant, lembra.ForgetRequest) (lembra.ForgetResponse, error) {
+	return lembra.ForgetResponse{}, &lembra.Error{Code: lembra.CodeStoreReadOnly, Message: "the disk is full"}
+}
+
+func (cannedAPI) Agents(context.Context, lembra.Tenant, string, int) (lembra.AgentPage, error) {
+	return lembra.AgentPage{Agents: []lembra.AgentInfo{{AgentID: "a", Memories: 3}}}, nil
+}
+
+func (cannedAPI) DeleteAgent(context.Context, lembra.Tenant, string) error { return nil }
+
+func (cannedAPI) Stats(_ context.Context, t lembra.Tenant) (lembra.Stats, error) {
+	return lembra.Stats{TenantID: t.ID, TotalMemories: 3, AgentCount: 1, OldestMemory: cannedTime(), NewestMemory: cannedTime(), Agents: map[string]uint64{"a": 3}}, nil
+}
+func (cannedAPI) DropTenant(context.Context, lembra.Tenant) error { return nil }
+
+func (cannedAPI) CreateTenant(_ context.Context, id string) (lembra.TenantInfo, error) {
+	return lembra.TenantInfo{TenantID: id, CreatedAt: cannedTime()}, nil
+}
+
+func (cannedAPI) Tenants(context.Context) ([]lembra.TenantInfo, error) {
+	return []lembra.TenantInfo{{TenantID: "acme", CreatedAt: cannedTime()}}, nil
+}
+
+func (cannedAPI) DeleteTenant(_ context.Context, id string) (lembra.Tenant, error) {
+	return lembra.Tenant{ID: id, Generation: 1}, nil
+}
+
+func cannedKey() lembra.KeyInfo {
+	return lembra.KeyInfo{KeyID: "k", TenantID: "acme", Name: "n", Masked: "lmb_*****9164", Scopes: []lembra.Scope{lembra.ScopeRead}, CreatedAt: cannedTime(), LastUsed: cannedTime()}
+}
+
+func (cannedAPI) CreateKey(context.Context, lembra.Principal, lembra.CreateKeyRequest) (lembra.CreatedKey, error) {
+	return lembra.CreatedKey{KeyInfo: cannedKey(), Key: "lmb_" + strings.Repeat("a", 39)}, nil
+}
+
+func (cannedAPI) Keys(context.Context, lembra.Principal, string) ([]lembra.KeyInfo, error) {
+	return []lembra.KeyInfo{cannedKey()}, nil
+}
+func (cannedAPI) RevokeKey(context.Context, lembra.Principal, string) error { return nil }
+
+// cannedServer serves the real handler on canned answers, behind change.
+func cannedServer(t *testing.T, change func(http.Handler) http.Handler) string {
+	t.Helper()
+	c := cannedAPI{}
+	r := prometheus.NewRegistry()
+	s, err := api.New(api.Config{
+		Memories: c, Recall: c, Agents: c, Access: c, Keys: c, Admission: c, Registerer: r, Gatherer: r,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(change(s.Handler()))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func ask(t *testing.T, transport http.RoundTripper, key, line, url, body string, headers ...string) int {
+	t.Helper()
+	method, path, _ := strings.Cut(line, " ")
+	r, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Api-Key", key)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Body.Close()
+	return w.StatusCode
+}
+
+// The document holds for every route, in success and in failure.
+func TestOpenAPIHolds(t *testing.T) {
+	url := cannedServer(t, func(h http.Handler) http.Handler { return h })
+	transport := newCheckedTransport(t, http.DefaultTransport)
+	const memory = `{"agent_id":"a","content":"c"}`
+	for _, c := range []struct {
+		line, body string
+		status     int
+		headers    []string
+	}{
+		{"POST /memorize", memory, 200, []string{"Idempotency-Key", "once"}},
+		{"POST /memorize", `{"agent_id":"a","content":"c","tenant_id":"acme","memory_id":"m","user_id":null,"session_id":"s","speaker":"x","position":-5,"occurred_at":"2026-01-31T09:00:00+02:00","expires_at":null,"importance":0.5,"metadata":{"a":1,"b.c [x]/é":"x","c":true}}`, 200, nil},
+		{"POST /memorize", `{"agent_id":"a"}`, 400, nil},
+		{"POST /memorize", `{"tenant_id":"rival"}`, 403, nil},
+		{"POST /memorize", memory, 415, []string{"Content-Type", "text/plain"}},
+		{"POST /memorize", `{"agent_id":"a","content":"` + strings.Repeat("x", 40_000) + `"}`, 413, nil},
+		{"POST /memorize/batch", `{"memories":[` + memory + `]}`, 200, nil},
+		{"POST /recall", `{"query":"q","agent_id":"a","top_k":5,"mode":"lexical","min_score":0.5,"explain":true,"weights":{"recency":0.5},"since":"2026-01-01T00:00:00Z",
+			"filter":{"AND":[{"metadata.topic":{"in":["a",1,true]}},{"OR":[{"user_id":"u"},{"occurred_at":{"gte":"2026-01-01T00:00:00Z","lt":"2027-01-01T00:00:00Z"}}]},{"NOT":{"speaker":{"exists":true}}},{"NOT":[{"session_id":{"contains":"x"}}]}]}}`, 200, nil},
+		{"POST /recall", `{"query":"q","filter":null}`, 200, nil},
+		{"POST /recall", `{"query":""}`, 400, nil},
+		{"POST /forget", `{"user_id":"u"}`, 503, nil},
+		{"GET /memories?agent_id=a&limit=5&since=2026-01-01T00:00:00Z&filter=%7B%22speaker%22:%22x%22%7D", "", 200, nil},
+		{"GET /memories?colour=red", "", 400, nil},
+		{"GET /memories/m1?agent_id=a", "", 200, nil},
+		{"GET /memories/missing", "", 404, nil},
+		{"HEAD /memories/m1", "", 200, nil},
+		{"GET /memories/m1/history", "", 200, nil},
+		{"PATCH /memories/m1", `{"content":"new","user_id":null,"metadata":{"gone":null}}`, 200, []string{"If-Match", `"2"`}},
+		{"PATCH /memories/m1", `{"content":"new"}`, 200, []string{"Content-Type", "application/merge-patch+json"}},
+		{"DELETE /memories/m1", "", 412, []string{"If-Match", `"2"`}},
+		{"GET /agents?limit=5&cursor=c", "", 200, nil},
+		{"DELETE /agents/a", "", 204, nil},
+		{"GET /tenants/acme/stats", "", 200, nil},
+		{"GET /tenants/rival/stats", "", 404, nil},
+		{"POST /keys", `{"name":"n","scopes":["read","admin"],"expires_at":"2030-01-01T00:00:00Z"}`, 201, nil},
+		{"GET /keys", "", 200, nil},
+		{"DELETE /keys/k", "", 204, nil},
+		{"GET /health", "", 200, nil},
+		{"GET /livez", "", 200, nil},
+		{"GET /readyz", "", 200, nil},
+		{"GET /metrics", "", 200, nil},
+		{"GET /openapi.json", "", 200, nil},
+		{"GET /", "", 200, nil},
+		{"GET /nowhere", "", 404, nil},
+		{"PUT /memorize", memory, 405, nil},
+		{"GET /tenants", "", 403, nil},
+	} {
+		if got := ask(t, transport, "key", c.line, url, c.body, c.headers...); got != c.status {
+			t.Errorf("%s: status %d, want %d", c.line, got, c.status)
+		}
+	}
+	for line, status := range map[string]int{"POST /tenants": 201, "GET /tenants": 200, "DELETE /tenants/acme": 204, "GET /keys?tenant_id=acme": 200} {
+		body := ""
+		if strings.HasPrefix(line, "POST") {
+			body = `{"tenant_id":"new"}`
+		}
+		if got := ask(t, transport, "server", line, url, body); got != status {
+			t.Errorf("%s: status %d, want %d", line, got, status)
+		}
+	}
+	if got := ask(t, transport, "", "GET /agents", url, ""); got != http.StatusUnauthorized {
+		t.Errorf("status %d without a key", got)
+	}
+}
+
+// The transport sees what is not described.
+func TestOpenAPICheckFails(t *testing.T) {
+	replace := func(old, replacement string, status int) func(http.Handler) http.Handler {
+		return func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				real := httptest.NewRecorder()
+				h.ServeHTTP(real, r)
+				for k, v := range real.Header() {
+					w.Header()[k] = v
+				}
+				w.Header().Del("Content-Length")
+				if status == 0 {
+					status = real.Code
+				}
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, strings.Replace(real.Body.String(), old, replacement, 1))
+			})
+		}
+	}
+	header := func(name string) func(http.Handler) http.Handler {
+		return func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set(name, "red")
+				h.ServeHTTP(w, r)
+			})
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(http.Handler) http.Handler
+		line   string
+		body   string
+	}{
+		"another field":     {replace(`"content":`, `"colour":1,"content":`, 0), "GET /memories/m1", ""},
+		"a missing field":   {replace(`"content":"c",`, ``, 0), "GET /memories/m1", ""},
+		"a field's type":    {replace(`"version":2`, `"version":"2"`, 0), "GET /memories/m1", ""},
+		"a nested field":    {replace(`"score":`, `"scores":`, 0), "POST /recall", `{"query":"q"}`},
+		"a list's element":  {replace(`"memories":3`, `"memories":-3`, 0), "GET /agents", ""},
+		"no time":           {replace(`"created_at":"2026`, `"created_at":"x2026`, 0), "GET /memories/m1", ""},
+		"another status":    {replace("", "", 418), "GET /memories/m1", ""},
+		"a header":          {header("X-Colour"), "GET /memories/m1", ""},
+		"a problem's field": {replace(`"code":`, `"kode":`, 0), "GET /memories/missing", ""},
+		"accepted wrongly":  {replace("", "", 200), "POST /memorize", `{"agent_id":"a","content":"c","colour":1}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			record := &recordingT{TB: t}
+			transport := newCheckedTransport(record, http.DefaultTransport)
+			ask(t, transport, "key", c.line, cannedServer(t, c.change), c.body)
+			if len(record.failures) == 0 {
+				t.Error("nothing was found")
+			}
+		})
+	}
+}
