@@ -156,6 +156,8 @@ birthday bday
 // irregularPortuguese is the same for Portuguese, folded. Of the forms that ser
 // shares with ir, those in the first person are taken for ir ("fui ao médico"); the
 // others are stop words. Left out: dado (data), posto (station), peça, faca, vale.
+//
+//nolint:misspell // it is Portuguese
 const irregularPortuguese = `ir fui fomos foste vou vais vai vamos vao va irei ira irao iria iriam iremos ia iam iamos indo ido
 fazer faco faz fazem fazemos fiz fez fizemos fizeram fazia faziam fara farei farao faria fariam feito feita feitos feitas facam fizer fizesse fazendo
 dizer digo diz dizem disse disseram dissemos dizia diziam dira direi diria dito ditos diga digam dizendo

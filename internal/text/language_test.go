@@ -46,7 +46,7 @@ func data(t *testing.T, name string) *os.File {
 	t.Helper()
 	f, err := os.Open(filepath.Join("../../../shared/data", name))
 	if err == nil {
-		t.Cleanup(func() { f.Close() })
+		t.Cleanup(func() { _ = f.Close() })
 		return f
 	}
 	t.Skipf("needs the evaluation sets in ../shared/data beside the checkout: %v", err)

@@ -85,11 +85,19 @@ func singular(w string) string {
 // restoreAccents puts the accents back that Snowball's Portuguese endings need.
 func restoreAccents(w string) string {
 	for _, e := range [...]struct{ folded, accented string }{
-		{"acao", "ação"}, {"ucao", "ução"}, {"cao", "ção"}, {"ao", "ão"},
-		{"avel", "ável"}, {"ivel", "ível"},
-		{"ancia", "ância"}, {"encia", "ência"}, {"ancias", "âncias"}, {"encias", "ências"},
-		{"iamos", "íamos"}, {"avamos", "ávamos"}, {"assemos", "ássemos"}, {"essemos", "êssemos"},
-		{"issemos", "íssemos"}, {"aria", "aria"},
+		{"cao", "ção"},
+		{"ao", "ão"},
+		{"avel", "ável"},
+		{"ivel", "ível"},
+		{"ancia", "ância"},
+		{"encia", "ência"},
+		{"ancias", "âncias"},
+		{"encias", "ências"},
+		{"iamos", "íamos"},
+		{"avamos", "ávamos"},
+		{"assemos", "ássemos"},
+		{"essemos", "êssemos"},
+		{"issemos", "íssemos"},
 	} {
 		if len(w) > len(e.folded) && strings.HasSuffix(w, e.folded) {
 			return w[:len(w)-len(e.folded)] + e.accented

@@ -36,6 +36,8 @@ func stopEnglish(w string) bool {
 
 // stopPortuguese is stopEnglish for Portuguese, folded; the forms of ser, estar,
 // ter and haver are among them, those that ser shares with ir too.
+//
+//nolint:misspell // it is Portuguese
 func stopPortuguese(w string) bool {
 	switch w {
 	case "a", "acaso", "agora", "ah", "ai", "ainda", "alem", "algo", "alguem", "algum", "alguma", "algumas",

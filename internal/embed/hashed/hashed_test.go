@@ -64,6 +64,8 @@ func TestGolden(t *testing.T) {
 
 // What is misspelt, inflected or unaccented stays far nearer than what has nothing
 // to do with it.
+//
+//nolint:misspell // on purpose
 func TestTolerance(t *testing.T) {
 	for _, test := range []struct{ right, variant, unrelated string }{
 		{"my daughter's birthday party", "my dauhgter birtday party", "we painted the kitchen yesterday"},
