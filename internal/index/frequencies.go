@@ -62,3 +62,22 @@ func (f *Frequencies) scale() float64 {
 	}
 	return sum
 }
+
+// Frequencies returns how common the words of a query are in this shelf.
+func (s *Shelf) Frequencies(q *Query) Frequencies {
+	f := Frequencies{
+		Memories: uint64(s.living), Tokens: s.tokens,
+		Sessions: uint64(s.sessionCount), SessionTokens: s.sessionTokens,
+		Terms: make([][]TermFrequency, len(q.Words)),
+	}
+	for i, w := range q.Words {
+		f.Terms[i] = make([]TermFrequency, len(w.Terms))
+		for j, t := range w.Terms {
+			if id, ok := s.vocabulary.find(t); ok {
+				x := s.terms.at(id)
+				f.Terms[i][j] = TermFrequency{uint64(x.memories), uint64(x.sessions)}
+			}
+		}
+	}
+	return f
+}

@@ -14,11 +14,9 @@ import (
 	"lembra/internal/text"
 )
 
-// A Shelf is the index of one agent's memories.
-type Shelf struct {
+// An oracle answers as a shelf should, by looking at everything each time.
+type oracle struct {
 	model string
-	last  uint64
-	bytes int64
 	mem   map[uint64]*memory
 }
 
@@ -26,18 +24,16 @@ type memory struct {
 	number   uint64
 	put      *record.Put
 	updated  int64
+	analysed *record.Terms
 	terms    []string
 	tf       map[string]int
 	vectors  [][]float64
 	metadata lembra.Metadata
 }
 
-// New makes an empty shelf, which keeps the vectors of one model.
-func New(model string) *Shelf { return &Shelf{model: model, mem: map[uint64]*memory{}} }
+func newOracle(model string) *oracle { return &oracle{model: model, mem: map[uint64]*memory{}} }
 
-// Apply adds a record.
-func (s *Shelf) Apply(r *record.Record) error {
-	s.last = max(s.last, r.Number)
+func (s *oracle) apply(r *record.Record) error {
 	switch body := r.Body.(type) {
 	case *record.Record_Put:
 		p := body.Put
@@ -57,7 +53,7 @@ func (s *Shelf) Apply(r *record.Record) error {
 		d := body.Derived
 		if m := s.mem[d.Of]; m != nil {
 			terms := d.Terms
-			if terms != nil && terms.Analyzer < m.put.GetTerms().GetAnalyzer() {
+			if terms != nil && terms.Analyzer < m.analysed.GetAnalyzer() {
 				terms = nil
 			}
 			m.set(terms, record.VectorsOf(&record.Put{Vectors: d.Vectors}, s.model))
@@ -74,6 +70,7 @@ func (s *Shelf) Apply(r *record.Record) error {
 
 func (m *memory) set(terms *record.Terms, vectors *record.Vectors) {
 	if terms != nil {
+		m.analysed = terms
 		m.terms = strings.Fields(terms.Text)
 		m.tf = map[string]int{}
 		for _, t := range m.terms {
@@ -107,32 +104,11 @@ func floats(dim int, e lembra.Element, data []byte) [][]float64 {
 	return all
 }
 
-// SetLast sets the number of the last record seen.
-func (s *Shelf) SetLast(n uint64) { s.last = n }
-
-// Last returns the number of the last record seen.
-func (s *Shelf) Last() uint64 { return s.last }
-
-// Len returns the number of living memories.
-func (s *Shelf) Len() int { return len(s.mem) }
-
-// Bytes returns the memory that the shelf holds.
-func (s *Shelf) Bytes() int64 {
-	n := int64(200)
-	for _, m := range s.mem {
-		n += int64(Cost(m.put))
-	}
-	return n
-}
-
-// Garbage returns the number of dead entries.
-func (s *Shelf) Garbage() int { return 0 }
-
-// Languages returns the languages of the memories, most frequent first.
-func (s *Shelf) Languages() []text.Language {
+// languages returns the languages of the memories, most frequent first.
+func (s *oracle) languages() []text.Language {
 	count := map[text.Language]int{}
 	for _, m := range s.mem {
-		count[text.Language(m.put.GetTerms().GetLanguage())]++
+		count[text.Language(m.analysed.GetLanguage())]++
 	}
 	var all []text.Language
 	for l := range count {
@@ -140,15 +116,6 @@ func (s *Shelf) Languages() []text.Language {
 	}
 	slices.SortFunc(all, func(a, b text.Language) int { return cmp.Or(count[b]-count[a], int(a)-int(b)) })
 	return all
-}
-
-// Cost estimates what a memory takes.
-func Cost(p *record.Put) uint64 {
-	n := 300 + 4*len(p.GetTerms().GetText()) + len(p.Metadata)
-	for _, v := range p.Vectors {
-		n += 2*len(v.Data) + 64
-	}
-	return uint64(n)
 }
 
 func (m *memory) when() int64 {
@@ -160,7 +127,7 @@ func (m *memory) when() int64 {
 
 func (m *memory) place() Place { return Place{m.when(), m.put.GetPosition(), m.put.First} }
 
-func (s *Shelf) sessions() map[string][]*memory {
+func (s *oracle) sessions() map[string][]*memory {
 	all := map[string][]*memory{}
 	for _, m := range s.mem {
 		if id := m.put.SessionId; id != "" {
@@ -173,8 +140,8 @@ func (s *Shelf) sessions() map[string][]*memory {
 	return all
 }
 
-// Frequencies counts the query's words.
-func (s *Shelf) Frequencies(q *Query) Frequencies {
+// frequencies counts the query's words.
+func (s *oracle) frequencies(q *Query) Frequencies {
 	f := Frequencies{Memories: uint64(len(s.mem))}
 	for _, m := range s.mem {
 		f.Tokens += uint64(len(m.terms))
@@ -205,16 +172,42 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 	return f
 }
 
+func rarity(n, df uint64) float64 {
+	return math.Log(1 + (float64(n)-float64(df)+.5)/(float64(df)+.5))
+}
+
+// summed is the summed weight of the query's words: of each, that of its rarest
+// term in use, and where none is, that of one in no memory.
+func summed(q *Query, f *Frequencies) float64 {
+	if len(q.Words) == 0 {
+		return 1
+	}
+	sum := 0.0
+	for i := range q.Words {
+		word := 0.0
+		for _, df := range f.Terms[i] {
+			if df.Memories > 0 {
+				word = max(word, rarity(f.Memories, df.Memories))
+			}
+		}
+		if word == 0 {
+			word = rarity(f.Memories, 0)
+		}
+		sum += word
+	}
+	return sum
+}
+
 func bm25(tf, length int, average, idf float64) float64 {
 	if tf == 0 {
 		return 0
 	}
 	t := float64(tf)
-	return idf * (t*(k1+1)/(t+k1*(1-b+b*float64(length)/average)) + delta)
+	return idf * (t*2.2/(t+1.2*(.25+.75*float64(length)/average)) + .2)
 }
 
-// Search returns the best hits.
-func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
+// search returns the best hits.
+func (s *oracle) search(q *Query, f *Frequencies) []Hit {
 	var query []float64
 	mean := 0.0
 	if q.Vector != nil && q.Mode != lembra.ModeLexical {
@@ -249,12 +242,12 @@ func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
 		hits = append(hits, h)
 	}
 	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Number, b.Number)) })
-	return hits[:min(len(hits), q.TopK)], Work{}
+	return hits
 }
 
-func (s *Shelf) score(q *Query, f *Frequencies, m *memory, session []*memory, query []float64, mean float64) (lembra.Explanation, bool) {
+func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, query []float64, mean float64) (lembra.Explanation, bool) {
 	e := lembra.Explanation{Terms: map[string]float64{}}
-	scale := f.scale()
+	scale := summed(q, f)
 	hasVector := false
 	if query != nil && len(m.vectors) > 0 {
 		hasVector = true
@@ -277,7 +270,7 @@ func (s *Shelf) score(q *Query, f *Frequencies, m *memory, session []*memory, qu
 			for j, t := range w.Terms {
 				df := f.Terms[i][j]
 				weigh := func(o *memory, share float64) {
-					if v := share * bm25(o.tf[t], len(o.terms), average, idf(f.Memories, df.Memories)); v > own {
+					if v := share * bm25(o.tf[t], len(o.terms), average, rarity(f.Memories, df.Memories)); v > own {
 						own, bestTerm = v, t
 					}
 				}
@@ -297,11 +290,11 @@ func (s *Shelf) score(q *Query, f *Frequencies, m *memory, session []*memory, qu
 					for _, o := range session {
 						tf += o.tf[t]
 					}
-					whole = max(whole, bm25(tf, sessionLength, sessionAverage, idf(f.Sessions, df.Sessions)))
+					whole = max(whole, bm25(tf, sessionLength, sessionAverage, rarity(f.Sessions, df.Sessions)))
 				}
 			}
 			e.Lexical += own
-			e.Session += sessionWeight * whole
+			e.Session += .5 * whole
 			if own > 0 {
 				e.Terms[bestTerm] += own
 			}
@@ -343,7 +336,7 @@ func dotFloats(a, b []float64) float64 {
 	return sum
 }
 
-func (s *Shelf) matches(m *memory, q *Match) bool {
+func (s *oracle) matches(m *memory, q *Match) bool {
 	p := m.put
 	switch {
 	case p.ExpiresAtUs != nil && *p.ExpiresAtUs <= record.Micros(q.Now),
@@ -439,46 +432,23 @@ func (m *memory) field(name string) (lembra.Value, bool) {
 	return v, ok
 }
 
-// A Place is where a memory stands in the order of its agent's memories: by
-// occurred_at, or created_at where it has none; then by position; then by the
-// number of its first version.
-type Place struct {
-	TimeUS   int64  `json:"t"`
-	Position int64  `json:"p,omitzero"`
-	First    uint64 `json:"f"`
-}
-
-// Compare returns -1, 0 or 1 as p stands before, at or behind o.
-func (p Place) Compare(o Place) int {
-	return cmp.Or(cmp.Compare(p.TimeUS, o.TimeUS), cmp.Compare(p.Position, o.Position), cmp.Compare(p.First, o.First))
-}
-
-// An Entry is a memory of a page.
-type Entry struct {
-	Number uint64
-	Place  Place
-}
-
-// Page lists memories newest first.
-func (s *Shelf) Page(m *Match, after *Place, limit int) []Entry {
+// page lists all that match, newest first.
+func (s *oracle) page(m *Match) []Entry {
 	var all []Entry
 	for _, o := range s.mem {
-		if s.matches(o, m) && (after == nil || o.place().Compare(*after) < 0) {
+		if s.matches(o, m) {
 			all = append(all, Entry{o.number, o.place()})
 		}
 	}
 	slices.SortFunc(all, func(a, b Entry) int { return b.Place.Compare(a.Place) })
-	return all[:min(len(all), limit)]
+	return all
 }
 
-// Select returns up to limit numbers of memories that match, in ascending order,
-// and how many match in all.
-func (s *Shelf) Select(m *Match, limit int) (numbers []uint64, total int) {
-	for _, o := range s.mem {
-		if s.matches(o, m) {
-			numbers = append(numbers, o.number)
-		}
+// selectAll returns the numbers of all that match.
+func (s *oracle) selectAll(m *Match) (numbers []uint64, total int) {
+	for _, e := range s.page(m) {
+		numbers = append(numbers, e.Number)
 	}
 	slices.Sort(numbers)
-	return numbers[:min(len(numbers), limit)], len(numbers)
+	return numbers, len(numbers)
 }

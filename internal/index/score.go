@@ -1,0 +1,316 @@
+package index
+
+import (
+	"math"
+	"slices"
+
+	"lembra"
+	"lembra/internal/record"
+)
+
+// A scorer works out the score of one memory in full.
+type scorer struct {
+	s       *Shelf
+	lexical bool
+	f       *Frequencies
+	// base and slope make up the length norm of a memory, sessionBase and
+	// sessionSlope that of a session.
+	base, slope               float64
+	sessionBase, sessionSlope float64
+
+	words []word
+	terms []queryTerm
+	// filter has a bit for each of the terms' numbers.
+	filter [64]uint64
+
+	query        *queryVector
+	mean         float64
+	vectorWeight float64
+
+	scale                           float64
+	recencyWeight, importanceWeight float64
+	now                             int64
+
+	// tf is how often each term occurs in each memory of the window.
+	tf            [][windowMax]uint32
+	ids           []uint32
+	sessionScores map[uint32]float64
+	// parts, in the order of the words, and explained are of the memory scored
+	// last.
+	parts     []part
+	explained lembra.Explanation
+}
+
+// A word of the query.
+type word struct {
+	number uint32 // from 1 on
+	terms  []int  // in scorer.terms
+	// postings is the number of postings of its terms.
+	postings int
+}
+
+// A queryTerm is a term of one or several of the query's words.
+type queryTerm struct {
+	text            string
+	id              uint32
+	known           bool
+	idf, sessionIDF float64
+}
+
+// A part of a score is what one word adds, by one of its terms.
+type part struct {
+	value float64
+	term  int
+}
+
+// impactMax is the most that BM25+ makes of one unit of idf.
+const impactMax = k1 + 1 + delta
+
+// most returns the most that a word can add to a score.
+func (x *scorer) most(w *word) float64 {
+	most := 0.0
+	for _, i := range w.terms {
+		t := &x.terms[i]
+		if t.known {
+			most = max(most, impactMax*(t.idf+sessionWeight*t.sessionIDF))
+		}
+	}
+	return most
+}
+
+func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
+	x.s, x.f = s, f
+	x.lexical = q.Mode != lembra.ModeSemantic
+	x.base, x.slope = norm(f.Tokens, f.Memories)
+	x.sessionBase, x.sessionSlope = norm(f.SessionTokens, f.Sessions)
+	x.scale = 1
+	if x.lexical {
+		x.scale = f.scale()
+		x.addWords(q)
+	}
+	x.vectorWeight = 1
+	if x.lexical {
+		x.vectorWeight = q.VectorWeight * x.scale
+	}
+	x.now = record.Micros(q.Now)
+	x.recencyWeight, x.importanceWeight = q.Weights.Recency*x.scale, q.Weights.Importance*x.scale
+	v := &s.vectors
+	if q.Mode == lembra.ModeLexical || q.Vector == nil || q.Vector.Model != s.model ||
+		v.dimension == 0 || !v.valid(q.Vector.Dimension, q.Vector.Element, q.Vector.Data) {
+		return
+	}
+	x.query = v.prepare(q.Vector)
+	if x.query != nil && x.lexical && v.count > 0 {
+		for i, u := range x.query.unit {
+			x.mean += u * v.sum[i]
+		}
+		x.mean /= float64(v.count)
+	}
+}
+
+// norm returns the parts of the length norm k1·(1-b+b·length/average).
+func norm(tokens, texts uint64) (base, slope float64) {
+	if tokens == 0 {
+		return k1 * (1 - b), 0
+	}
+	return k1 * (1 - b), k1 * b * float64(texts) / float64(tokens)
+}
+
+func (x *scorer) addWords(q *Query) {
+	for i, w := range q.Words {
+		y := word{number: uint32(i) + 1}
+		for j, t := range w.Terms {
+			at := slices.IndexFunc(x.terms, func(have queryTerm) bool { return have.text == t })
+			if at < 0 {
+				at = len(x.terms)
+				x.addTerm(t, x.f.Terms[i][j])
+			}
+			y.terms = append(y.terms, at)
+			if x.terms[at].known {
+				y.postings += int(x.s.terms.at(x.terms[at].id).count)
+			}
+		}
+		x.words = append(x.words, y)
+	}
+	x.tf = sized(x.tf, len(x.terms))
+	x.parts = sized(x.parts, len(x.words))
+}
+
+func (x *scorer) addTerm(text string, df TermFrequency) {
+	t := queryTerm{text: text, idf: idf(x.f.Memories, df.Memories), sessionIDF: idf(x.f.Sessions, df.Sessions)}
+	t.id, t.known = x.s.vocabulary.find(text)
+	if t.known {
+		x.filter[t.id>>6&63] |= 1 << (t.id & 63)
+	}
+	x.terms = append(x.terms, t)
+}
+
+func (x *scorer) end() {
+	x.words, x.terms, x.parts, x.filter = x.words[:0], x.terms[:0], x.parts[:0], [64]uint64{}
+	x.query, x.mean, x.f = nil, 0, nil
+	clear(x.sessionScores)
+}
+
+// score works out the score of a living memory; its parts stay in x. false: the
+// mode has nothing to compare it by.
+func (x *scorer) score(o uint32) (float64, bool) {
+	e := lembra.Explanation{}
+	if x.lexical {
+		d := x.s.docs.at(o)
+		x.own(o, d)
+		for _, p := range x.parts {
+			e.Lexical += p.value
+		}
+		if d.session != 0 {
+			e.Session = x.session(d.session)
+		}
+	}
+	has := false
+	if x.query != nil {
+		e.Cosine, has = x.cosine(o)
+	}
+	if has {
+		e.Vector = x.vectorWeight * (e.Cosine - x.mean)
+	}
+	if !has && e.Lexical+e.Session <= 0 {
+		return 0, false
+	}
+	d := x.s.details.at(o)
+	e.Recency, e.Importance = x.recency(d), x.importance(d)
+	x.explained = e
+	return e.Lexical + e.Session + e.Vector + e.Recency + e.Importance, true
+}
+
+// own works out the words' parts in a memory and its neighbours.
+func (x *scorer) own(o uint32, d *doc) {
+	alone := [1]uint32{o}
+	window, by := alone[:], 0
+	if d.session != 0 {
+		members, at := x.s.sessions.at(d.session).members, int(d.position)
+		window = members[max(0, at-reachBehind):min(len(members), at+reachBefore+1)]
+		by = min(at, reachBehind)
+	}
+	clear(x.tf)
+	var tokens [windowMax]float64
+	for i, neighbour := range window {
+		x.ids = x.s.termsOf(neighbour, x.ids[:0])
+		tokens[i] = float64(len(x.ids))
+		for _, id := range x.ids {
+			if x.filter[id>>6&63]>>(id&63)&1 != 0 {
+				for j := range x.terms {
+					if x.terms[j].id == id && x.terms[j].known {
+						x.tf[j][i]++
+					}
+				}
+			}
+		}
+	}
+	for i := range x.words {
+		p := part{}
+		for _, j := range x.words[i].terms {
+			for k := range window {
+				if x.tf[j][k] == 0 {
+					continue
+				}
+				// The memory at k is by-k places before this one.
+				v := share(by-k) * x.terms[j].idf * impact(float64(x.tf[j][k]), x.base+x.slope*tokens[k])
+				if v > p.value {
+					p = part{v, j}
+				}
+			}
+		}
+		x.parts[i] = p
+	}
+}
+
+// impact is what BM25+ makes of a term that occurs tf times.
+func impact(tf, norm float64) float64 { return tf*(k1+1)/(tf+norm) + delta }
+
+// session returns the weighted score of a session as a whole.
+func (x *scorer) session(id uint32) float64 {
+	if score, ok := x.sessionScores[id]; ok {
+		return score
+	}
+	s := x.s.sessions.at(id)
+	clear(x.tf)
+	if s.terms != nil {
+		for j := range x.terms {
+			if x.terms[j].known {
+				x.tf[j][0] = s.terms.get(x.terms[j].id)
+			}
+		}
+	} else {
+		for _, o := range s.members {
+			x.ids = x.s.termsOf(o, x.ids[:0])
+			for _, id := range x.ids {
+				if x.filter[id>>6&63]>>(id&63)&1 != 0 {
+					for j := range x.terms {
+						if x.terms[j].id == id && x.terms[j].known {
+							x.tf[j][0]++
+						}
+					}
+				}
+			}
+		}
+	}
+	sum := 0.0
+	for i := range x.words {
+		best := 0.0
+		for _, j := range x.words[i].terms {
+			if tf := x.tf[j][0]; tf > 0 {
+				best = max(best, x.terms[j].sessionIDF*impact(float64(tf), x.sessionBase+x.sessionSlope*float64(s.tokens)))
+			}
+		}
+		sum += best
+	}
+	x.sessionScores[id] = sessionWeight * sum
+	return sessionWeight * sum
+}
+
+// cosine returns the cosine of a memory's nearest vector, and whether it has one.
+func (x *scorer) cosine(o uint32) (float64, bool) {
+	v := &x.s.vectors
+	first := *v.first.at(o)
+	if first == none {
+		return 0, false
+	}
+	most := v.cosine(x.query, first)
+	if v.several {
+		for i := first + 1; i < v.slots.n && v.slots.at(i).owner == o; i++ {
+			most = max(most, v.cosine(x.query, i))
+		}
+	}
+	return most, true
+}
+
+func (x *scorer) recency(d *detail) float64 {
+	if x.recencyWeight == 0 {
+		return 0
+	}
+	age := max(0, float64(x.now-d.when)) * 1000 // nanoseconds
+	return x.recencyWeight * math.Exp2(-age/float64(lembra.RecencyHalfLife))
+}
+
+func (x *scorer) importance(d *detail) float64 {
+	if x.importanceWeight == 0 || d.has&hasImportance == 0 {
+		return 0
+	}
+	var v fieldValues
+	x.s.read(d, hasImportance, &v)
+	return x.importanceWeight * v.importance
+}
+
+// explanation returns the parts of the score worked out last.
+func (x *scorer) explanation() *lembra.Explanation {
+	e := x.explained
+	for _, p := range x.parts {
+		if p.value == 0 {
+			continue
+		}
+		if e.Terms == nil {
+			e.Terms = map[string]float64{}
+		}
+		e.Terms[x.terms[p.term].text] += p.value
+	}
+	return &e
+}

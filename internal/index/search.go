@@ -1,0 +1,496 @@
+package index
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// A search is one query at work on one shelf, with the scratch it needs.
+//
+// It goes in two passes. The first gives every memory that can be a hit a part
+// of its score: what the rarer words of the query say, read from their postings,
+// and an estimate of its cosine. The second works out the score in full, for the
+// best of those in turn, until what is left over cannot be among the hits: not
+// with all that the frequent words, the vectors' error, recency and importance
+// could add (Turtle and Flood, MaxScore, 1995). Where the first pass leaves too
+// many, it is done again with all words.
+type search struct {
+	scorer
+	*Query
+	match  matcher
+	yields int
+
+	// memories and sessions hold the parts of scores, by ordinal and session;
+	// blocks tells which blocks of memories have any, used which sessions.
+	memories, sessions []cell
+	blocks             []bool
+	used               []uint32
+	// counts and counted are one term's occurrences by session.
+	counts  []uint32
+	counted []uint32
+
+	estimates  []float32 // by slot
+	candidates []candidate
+	kept       int       // candidates left by the last prune
+	best       []float32 // a min-heap of the best TopK parts of scores
+	hits       []Hit
+	reader     reader
+	work       Work
+}
+
+// A cell adds up parts of a score, of which those of one word do not add up:
+// the largest counts.
+type cell struct {
+	sum, current float32
+	word         uint32
+}
+
+func (c *cell) add(word uint32, v float32) {
+	switch {
+	case c.word != word:
+		c.word, c.current = word, v
+		c.sum += v
+	case v > c.current:
+		c.sum += v - c.current
+		c.current = v
+	}
+}
+
+// A candidate is a memory with the part of its score that is known.
+type candidate struct {
+	part    float32
+	ordinal uint32
+}
+
+const (
+	blockBits = 8
+	// yieldEvery is how many postings, memories or vectors are looked at between
+	// two yields.
+	yieldEvery = 1 << 15
+	// codeError is the standard deviation of an estimated cosine times the root
+	// of the number of bits, for vectors in random directions (RaBitQ).
+	codeError = 0.76
+)
+
+// Search returns the best hits, best first, and among equals in the order of
+// their numbers. f holds the frequencies of the query's words, in this shelf or
+// in all that are asked; nil means this shelf alone.
+func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
+	if q.TopK <= 0 || s.living == 0 {
+		return nil, Work{}
+	}
+	if f == nil {
+		own := s.Frequencies(q)
+		f = &own
+	}
+	x, _ := s.searches.Get().(*search)
+	if x == nil {
+		x = &search{scorer: scorer{sessionScores: map[uint32]float64{}}}
+	}
+	defer s.searches.Put(x)
+	x.begin(s, q, f)
+	if !x.match.never {
+		x.run()
+	}
+	return x.end()
+}
+
+func (x *search) begin(s *Shelf, q *Query, f *Frequencies) {
+	x.scorer.begin(s, q, f)
+	x.Query = q
+	x.match = s.matcher(&q.Match)
+	x.work, x.yields = Work{}, 0
+	x.hits = make([]Hit, 0, min(q.TopK, s.living)+1)
+	x.memories = sized(x.memories, int(s.docs.n))
+	x.blocks = sized(x.blocks, int(s.docs.n)>>blockBits+1)
+	x.sessions = sized(x.sessions, int(s.sessions.n))
+	x.counts = sized(x.counts, int(s.sessions.n))
+}
+
+// sized returns a slice of n elements, zero where it is new. What is handed in
+// is all zero.
+func sized[T any](x []T, n int) []T {
+	if cap(x) < n {
+		return make([]T, n, n+n/8)
+	}
+	return x[:n]
+}
+
+// end clears the scratch and returns the hits.
+func (x *search) end() ([]Hit, Work) {
+	hits := x.hits
+	if q := x.Query; q.MinScore != nil {
+		hits = slices.DeleteFunc(hits, func(h Hit) bool { return h.Score < *q.MinScore })
+	}
+	x.clear()
+	x.hits, x.Query, x.match = nil, nil, matcher{}
+	x.scorer.end()
+	return hits, x.work
+}
+
+func (x *search) clear() {
+	for b, used := range x.blocks {
+		if used {
+			from := b << blockBits
+			clear(x.memories[from:min(from+1<<blockBits, len(x.memories))])
+			x.blocks[b] = false
+		}
+	}
+	for _, id := range x.used {
+		x.sessions[id] = cell{}
+	}
+	x.used = x.used[:0]
+}
+
+func (x *search) run() {
+	if id := x.match.session; id != 0 && len(x.s.sessions.at(id).members) <= x.s.tuning.smallDomain {
+		for _, o := range x.s.sessions.at(id).members {
+			if x.match.matches(o) {
+				x.finish(o)
+			}
+		}
+		return
+	}
+	frequent := len(x.words)
+	if x.lexical {
+		frequent = x.split()
+		for i := range x.words[:frequent] {
+			x.walk(&x.words[i])
+		}
+	}
+	if x.query != nil {
+		x.estimate()
+	}
+	if x.first(x.words[frequent:]) {
+		x.second(x.words[frequent:])
+		return
+	}
+	for i := range x.words[frequent:] {
+		x.walk(&x.words[frequent+i])
+	}
+	x.first(nil)
+	x.second(nil)
+}
+
+// split orders the words by the number of their postings and returns from where
+// on they are frequent, and weigh little enough to be left for the second pass.
+func (x *search) split() int {
+	slices.SortStableFunc(x.words, func(a, b word) int { return cmp.Compare(a.postings, b.postings) })
+	total := 0.0
+	for i := range x.words {
+		total += x.most(&x.words[i])
+	}
+	rest := 0.0
+	for i := len(x.words) - 1; i > 0; i-- {
+		rest += x.most(&x.words[i])
+		if x.words[i].postings < x.s.tuning.skipPostings || rest > x.s.tuning.skipShare*total {
+			return i + 1
+		}
+	}
+	return min(1, len(x.words))
+}
+
+func (x *search) tick(n int) {
+	if x.yields += n; x.yields >= yieldEvery {
+		x.yields = 0
+		if x.Yield != nil {
+			x.Yield()
+		}
+	}
+}
+
+// walk reads the postings of a word's terms, and adds what they say to the
+// memories, their neighbours and their sessions.
+func (x *search) walk(w *word) {
+	for i := range w.terms {
+		t := &x.terms[w.terms[i]]
+		if !t.known {
+			continue
+		}
+		x.reader.reset(&x.s.postings, x.s.terms.at(t.id))
+		for {
+			n := x.reader.fill()
+			if n == 0 {
+				break
+			}
+			x.work.Postings += n
+			x.tick(n)
+			x.spread(w.number, float32(t.idf), n)
+		}
+		for _, id := range x.counted {
+			c := &x.sessions[id]
+			if c.word == 0 {
+				x.use(id)
+			}
+			norm := x.sessionBase + x.sessionSlope*float64(x.s.sessions.at(id).tokens)
+			v := t.sessionIDF * impact(float64(x.counts[id]), norm)
+			c.add(w.number, sessionWeight*float32(v))
+			x.counts[id] = 0
+		}
+		x.counted = x.counted[:0]
+	}
+}
+
+// use notes that a session has a part of a score, and so each of its members.
+func (x *search) use(id uint32) {
+	x.used = append(x.used, id)
+	for _, o := range x.s.sessions.at(id).members {
+		x.blocks[o>>blockBits] = true
+	}
+}
+
+// spread adds the weights of the reader's n postings to their memories and
+// neighbours.
+func (x *search) spread(word uint32, idf float32, n int) {
+	base, slope := float32(x.base), float32(x.slope)
+	for i, o := range x.reader.ordinals[:n] {
+		d := x.s.docs.at(o)
+		if d.session == dead {
+			continue
+		}
+		tf := float32(x.reader.tfs[i])
+		v := idf * (tf*(k1+1)/(tf+base+slope*float32(d.tokens)) + delta)
+		x.memories[o].add(word, v)
+		x.blocks[o>>blockBits] = true
+		if d.session == 0 {
+			continue
+		}
+		if x.counts[d.session] == 0 {
+			x.counted = append(x.counted, d.session)
+		}
+		x.counts[d.session] += x.reader.tfs[i]
+		x.spreadTo(word, v, o, d)
+	}
+}
+
+// spreadTo adds the weight of one posting to the neighbours. Their blocks are
+// marked with their session.
+func (x *search) spreadTo(word uint32, v float32, o uint32, d *doc) {
+	members := x.s.sessions.at(d.session).members
+	at := int(d.position)
+	window := members[max(0, at-reachBefore):min(len(members), at+reachBehind+1)]
+	by := -min(at, reachBefore)
+	for i, neighbour := range window {
+		if by+i != 0 {
+			x.memories[neighbour].add(word, v*float32(share(by+i)))
+		}
+	}
+}
+
+// estimate works out the cosines of all slots: estimates from the codes, or the
+// cosines themselves where there are few.
+func (x *search) estimate() {
+	v := &x.s.vectors
+	x.estimates = x.estimates[:0]
+	x.estimates = slices.Grow(x.estimates, int(v.slots.n))[:v.slots.n]
+	if x.exact() {
+		for i := range v.slots.n {
+			if v.slots.at(i).owner != none {
+				x.estimates[i] = float32(v.cosine(x.query, i))
+			}
+		}
+		x.work.Vectors += int(v.slots.n)
+		return
+	}
+	for i := uint32(0); i < v.slots.n; i += rowLen {
+		v.estimate(x.query, i, x.estimates[i:min(i+rowLen, v.slots.n)])
+		x.tick(rowLen)
+	}
+}
+
+// exact tells that all vectors are compared at full precision.
+func (x *search) exact() bool { return x.s.vectors.slots.n <= x.s.tuning.exactVectors }
+
+// similarity returns the estimated cosine of a memory, and whether it has one.
+func (x *search) similarity(o uint32) (float32, bool) {
+	v := &x.s.vectors
+	first := *v.first.at(o)
+	if first == none {
+		return 0, false
+	}
+	most := x.estimates[first]
+	if v.several {
+		for i := first + 1; i < v.slots.n && v.slots.at(i).owner == o; i++ {
+			most = max(most, x.estimates[i])
+		}
+	}
+	return most, true
+}
+
+// doubt returns how far the part of a score that the vectors make up may be off.
+func (x *search) doubt() float64 {
+	if x.query == nil || x.exact() {
+		return 0
+	}
+	return x.s.tuning.errorsTrusted * codeError / math.Sqrt(float64(x.s.vectors.rotation.size)) * x.vectorWeight
+}
+
+// first collects the candidates for the second pass. It returns false where the
+// frequent words must be walked, too: there are too many candidates, or
+// memories without any rarer word may be among the hits.
+func (x *search) first(frequent []word) bool {
+	open, postings := 0.0, 0
+	for i := range frequent {
+		open += x.most(&frequent[i])
+		postings += frequent[i].postings
+	}
+	open += 2 * x.doubt()
+	x.candidates, x.kept, x.best = x.candidates[:0], 0, x.best[:0]
+	limit := math.MaxInt
+	if len(frequent) > 0 {
+		// A memory's score in full costs as much as some hundred postings.
+		limit = max(8*x.TopK, postings/256)
+	}
+	for from := 0; from < len(x.memories); from += 1 << blockBits {
+		if x.query == nil && !x.blocks[from>>blockBits] {
+			continue
+		}
+		x.firstBlock(uint32(from), uint32(min(from+1<<blockBits, len(x.memories))), float32(open))
+		x.tick(1 << blockBits)
+		if len(x.candidates) > 4096 && len(x.candidates) > 2*x.kept {
+			x.prune(open)
+		}
+	}
+	x.prune(open)
+	if len(frequent) > 0 && x.query == nil {
+		untouched := open + x.recencyWeight + x.importanceWeight
+		if len(x.best) < x.TopK || float64(x.best[0]) <= untouched {
+			return false
+		}
+	}
+	return len(x.candidates) <= limit
+}
+
+func (x *search) firstBlock(from, to uint32, open float32) {
+	vectorWeight, mean := float32(x.vectorWeight), float32(x.mean)
+	extra := float32(x.recencyWeight + x.importanceWeight)
+	for o := from; o < to; o++ {
+		session := x.s.docs.at(o).session
+		if session == dead {
+			continue
+		}
+		part := x.memories[o].sum
+		if session != 0 {
+			part += x.sessions[session].sum
+		}
+		lexical := part > 0
+		has := false
+		if x.query != nil {
+			var cosine float32
+			if cosine, has = x.similarity(o); has {
+				part += vectorWeight * (cosine - mean)
+			}
+		}
+		if !has && (!x.lexical || !lexical && open == 0) {
+			continue
+		}
+		full := len(x.best) == x.TopK
+		if full && part+extra < x.best[0]-open {
+			continue
+		}
+		if extra > 0 {
+			d := x.s.details.at(o)
+			part += float32(x.recency(d) + x.importance(d))
+			if full && part < x.best[0]-open {
+				continue
+			}
+		}
+		if !x.match.matches(o) {
+			continue
+		}
+		x.candidates = append(x.candidates, candidate{part, o})
+		if lexical || has {
+			x.note(part)
+		}
+	}
+}
+
+// note keeps the best TopK parts of scores in a heap, the least one on top.
+func (x *search) note(part float32) {
+	h := x.best
+	if len(h) < x.TopK {
+		h = append(h, part)
+		for i := len(h) - 1; i > 0 && h[i] < h[(i-1)/2]; i = (i - 1) / 2 {
+			h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
+		}
+		x.best = h
+		return
+	}
+	if part <= h[0] {
+		return
+	}
+	h[0] = part
+	for i := 0; ; {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
+			if h[child] < h[least] {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}
+
+// prune drops candidates that cannot be among the hits: not even with all that
+// is open.
+func (x *search) prune(open float64) {
+	if len(x.best) == x.TopK {
+		least := x.best[0] - float32(open) - slack(x.best[0])
+		x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part < least })
+	}
+	x.kept = len(x.candidates)
+}
+
+// slack is what single precision may have lost of a score.
+func slack(score float32) float32 { return 1e-5 * (1 + max(score, -score)) }
+
+// second works out the scores of the candidates in full, best first, until none
+// of the rest can be a hit.
+func (x *search) second(frequent []word) {
+	open := x.doubt()
+	for i := range frequent {
+		open += x.most(&frequent[i])
+	}
+	slices.SortFunc(x.candidates, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.part, a.part), cmp.Compare(a.ordinal, b.ordinal))
+	})
+	for _, c := range x.candidates {
+		if len(x.hits) == x.TopK {
+			if least := x.hits[len(x.hits)-1].Score; float64(c.part)+open+float64(slack(c.part)) < least {
+				break
+			}
+		}
+		x.finish(c.ordinal)
+		x.tick(64)
+	}
+}
+
+// finish works out a memory's score in full, and keeps it if it is among the
+// best so far.
+func (x *search) finish(o uint32) {
+	x.work.Scored++
+	score, ok := x.score(o)
+	if !ok {
+		return
+	}
+	if x.query != nil && !x.exact() {
+		x.work.Vectors++
+	}
+	h := Hit{Number: x.s.number(o), Score: score}
+	at, _ := slices.BinarySearchFunc(x.hits, h, func(a, b Hit) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Number, b.Number))
+	})
+	if at == x.TopK {
+		return
+	}
+	if x.Explain {
+		h.Explain = x.explanation()
+	}
+	x.hits = slices.Insert(x.hits, at, h)
+	x.hits = x.hits[:min(len(x.hits), x.TopK)]
+}

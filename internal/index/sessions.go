@@ -1,0 +1,167 @@
+package index
+
+import (
+	"slices"
+	"sort"
+	"unsafe"
+)
+
+// A session is the memories of one session_id, in their order.
+type session struct {
+	members []uint32
+	tokens  uint64
+	// terms counts the terms of all members, in a session of many; nil in a
+	// small one, where reading the members is quick enough.
+	terms *termCounts
+}
+
+// Neighbours reach so far, and weigh so much: a memory takes part in the score
+// of those behind it, and of those before it.
+const (
+	reachBehind = 4
+	reachBefore = 3
+	windowMax   = reachBefore + 1 + reachBehind
+)
+
+// share returns the share that a memory has in the score of the one that stands
+// by places behind it in their session; by is negative where it stands before.
+func share(by int) float64 {
+	return [windowMax]float64{.2, .4, .6, 1, .7, .5, .3, .15}[by+reachBefore]
+}
+
+// join puts a memory into its session. own are its terms; how often each occurs
+// is in s.counts, and stays there, marked with inSession where another member
+// has the term.
+func (s *Shelf) join(ordinal, id uint32, own []uint32) {
+	d, x := s.docs.at(ordinal), s.sessions.at(id)
+	d.session = id
+	s.heldBySessions -= x.bytes()
+	at := len(x.members)
+	if place := s.place(ordinal); at > 0 && place.Compare(s.place(x.members[at-1])) < 0 {
+		at = sort.Search(at, func(i int) bool { return place.Compare(s.place(x.members[i])) < 0 })
+	}
+	x.members = slices.Insert(x.members, at, ordinal)
+	for i := at; i < len(x.members); i++ {
+		s.docs.at(x.members[i]).position = uint32(i)
+	}
+	if len(x.members) == 1 {
+		s.sessionCount++
+	}
+	x.tokens += uint64(d.tokens)
+	s.sessionTokens += uint64(d.tokens)
+	s.markShared(x, ordinal, own)
+	switch {
+	case x.terms != nil:
+		x.terms.addAll(own, 1)
+	case len(x.members) > s.tuning.smallSession:
+		x.terms = newTermCounts()
+		for _, m := range x.members {
+			s.others = s.termsOf(m, s.others[:0])
+			x.terms.addAll(s.others, 1)
+		}
+	}
+	s.heldBySessions += x.bytes()
+}
+
+// leave takes a memory out of its session; own and s.counts as with join.
+func (s *Shelf) leave(ordinal uint32, own []uint32) {
+	d := s.docs.at(ordinal)
+	x := s.sessions.at(d.session)
+	s.heldBySessions -= x.bytes()
+	at := int(d.position)
+	x.members = slices.Delete(x.members, at, at+1)
+	for i := at; i < len(x.members); i++ {
+		s.docs.at(x.members[i]).position = uint32(i)
+	}
+	if len(x.members) == 0 {
+		s.sessionCount--
+	}
+	x.tokens -= uint64(d.tokens)
+	s.sessionTokens -= uint64(d.tokens)
+	if x.terms != nil {
+		x.terms.addAll(own, -1)
+	}
+	s.markShared(x, ordinal, own)
+	s.heldBySessions += x.bytes()
+}
+
+// inSession marks a count in Shelf.counts: another member of the session has
+// the term.
+const inSession = 1 << 31
+
+// markShared marks those of a memory's own terms that another member has;
+// x.terms is without the memory's.
+func (s *Shelf) markShared(x *session, ordinal uint32, own []uint32) {
+	if x.terms != nil {
+		for _, t := range own {
+			if x.terms.get(t) > 0 {
+				s.counts[t] |= inSession
+			}
+		}
+		return
+	}
+	for _, m := range x.members {
+		if m == ordinal {
+			continue
+		}
+		s.others = s.termsOf(m, s.others[:0])
+		for _, t := range s.others {
+			if s.counts[t] != 0 {
+				s.counts[t] |= inSession
+			}
+		}
+	}
+}
+
+// bytes is what a session holds beside its place in the column.
+func (x *session) bytes() int64 {
+	n := 4 * int64(cap(x.members))
+	if x.terms != nil {
+		n += int64(unsafe.Sizeof(*x.terms)) + 8*int64(cap(x.terms.table))
+	}
+	return n
+}
+
+// termCounts is a hash table from terms to how often they occur.
+type termCounts struct {
+	// table is open addressing over (term+1)<<32 | count; 0 is free.
+	table []uint64
+	used  int
+}
+
+func (c *termCounts) slot(t uint32) int {
+	mask := uint32(len(c.table) - 1)
+	for i := t * 0x9E3779B1 & mask; ; i = (i + 1) & mask { // Knuth, multiplicative hashing
+		if e := c.table[i]; e == 0 || uint32(e>>32) == t+1 {
+			return int(i)
+		}
+	}
+}
+
+func (c *termCounts) get(t uint32) uint32 { return uint32(c.table[c.slot(t)]) }
+
+func (c *termCounts) addAll(terms []uint32, by int64) {
+	for _, t := range terms {
+		if c.used >= len(c.table)*3/4 {
+			c.grow()
+		}
+		i := c.slot(t)
+		if c.table[i] == 0 {
+			c.table[i] = uint64(t+1) << 32
+			c.used++
+		}
+		c.table[i] = uint64(int64(c.table[i]) + by)
+	}
+}
+
+func (c *termCounts) grow() {
+	old := c.table
+	c.table = make([]uint64, 2*len(old))
+	for _, e := range old {
+		if e != 0 {
+			c.table[c.slot(uint32(e>>32)-1)] = e
+		}
+	}
+}
+
+func newTermCounts() *termCounts { return &termCounts{table: make([]uint64, 256)} }

@@ -1,0 +1,398 @@
+package index
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"unsafe"
+
+	"lembra"
+)
+
+// vectors keeps the vectors of one model: each as a code of one bit a dimension,
+// which is quick to compare with a query, and as small integers, which are
+// precise. A vector has a slot; the slots of one memory follow each other.
+type vectors struct {
+	dimension int
+	element   lembra.Element
+	rotation  rotation
+	codes     rows[uint64]
+	values    rows[byte]
+	slots     column[slot]
+	// first is each memory's first slot, or none.
+	first column[uint32]
+	// several is true where some memory has, or had, more than one vector.
+	several bool
+	// sum is the sum of the living vectors, count their number.
+	sum   []float64
+	count int
+
+	row  []byte
+	unit []float32
+	work []float32
+	code []uint64
+}
+
+// A slot belongs to a memory, or to none once that is dead.
+type slot struct {
+	owner uint32
+	// factor turns the code's product with a query into a cosine.
+	factor float32
+	// inverse is the inverse length of the values as they are kept.
+	inverse float32
+}
+
+const none = math.MaxUint32
+
+// Values of 32-bit floats are kept as 12-bit integers, two in three bytes: of
+// the first ten neighbours among a million, 8 bits lose one in twenty.
+const (
+	packedMax  = 1<<11 - 1
+	packedBias = 1 << 11
+)
+
+func (v *vectors) init(dimension int, element lembra.Element) {
+	v.dimension, v.element = dimension, element
+	v.rotation = newRotation(dimension)
+	v.codes.width = v.rotation.size / 64
+	v.values.width = dimension
+	if element == lembra.Float32 {
+		v.values.width = (dimension + 1) / 2 * 3
+	}
+	v.sum = make([]float64, dimension)
+	v.row = make([]byte, v.values.width)
+	v.unit = make([]float32, dimension)
+	v.work = make([]float32, v.rotation.size)
+	v.code = make([]uint64, v.codes.width)
+}
+
+// valid tells whether an embedding's vectors can be kept, or compared with those
+// that are.
+func (v *vectors) valid(dimension int, element lembra.Element, data []byte) bool {
+	size := dimension * element.Size()
+	return size > 0 && len(data) > 0 && len(data)%size == 0 && (v.dimension == 0 || v.dimension == dimension)
+}
+
+// add keeps the vectors of a memory and returns its first slot.
+func (v *vectors) add(ordinal uint32, dimension int, element lembra.Element, data []byte) uint32 {
+	if v.dimension == 0 {
+		v.init(dimension, element)
+	}
+	first := v.slots.n
+	size := dimension * element.Size()
+	for ; len(data) > 0; data = data[size:] {
+		v.keep(ordinal, element, data[:size])
+	}
+	if v.slots.n-first > 1 {
+		v.several = true
+	}
+	return first
+}
+
+func (v *vectors) keep(ordinal uint32, element lembra.Element, data []byte) {
+	decode(element, data, v.unit)
+	if v.element == lembra.Float32 {
+		pack(v.row, v.unit)
+	} else {
+		toInt8(v.row, v.unit, element)
+	}
+	v.values.add(v.row)
+	x := slot{owner: ordinal}
+	v.unpack(v.row, v.unit)
+	if norm := length(v.unit); norm > 0 {
+		x.inverse = float32(1 / norm)
+	}
+	for i := range v.unit {
+		v.unit[i] *= x.inverse
+		v.sum[i] += float64(v.unit[i])
+	}
+	v.count++
+	x.factor = v.rotation.encode(v.unit, v.work, v.code)
+	v.codes.add(v.code)
+	v.slots.add(x)
+}
+
+// remove makes the slots of a memory, from first on, nobody's.
+func (v *vectors) remove(first uint32) {
+	owner := v.slots.at(first).owner
+	for i := first; i < v.slots.n && v.slots.at(i).owner == owner; i++ {
+		x := v.slots.at(i)
+		v.unpack(v.values.at(i), v.unit)
+		for j, u := range v.unit {
+			v.sum[j] -= float64(u * x.inverse)
+		}
+		v.count--
+		x.owner = none
+	}
+}
+
+func (v *vectors) bytes() int64 {
+	n := v.codes.bytes() + v.values.bytes() + v.slots.bytes() + v.first.bytes()
+	return n + int64(8*cap(v.sum)+cap(v.row)+4*cap(v.unit)+4*cap(v.work)+8*cap(v.code)) + v.rotation.bytes()
+}
+
+// decode reads one vector. What is no number counts as 0.
+func decode(element lembra.Element, data []byte, into []float32) {
+	if element == lembra.Int8 {
+		for i := range into {
+			into[i] = float32(int8(data[i]))
+		}
+		return
+	}
+	for i := range into {
+		f := math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		if f != f || math.IsInf(float64(f), 0) {
+			f = 0
+		}
+		into[i] = f
+	}
+}
+
+func length(x []float32) float64 {
+	sum := 0.0
+	for _, f := range x {
+		sum += float64(f) * float64(f)
+	}
+	return math.Sqrt(sum)
+}
+
+func largest(x []float32) float32 {
+	most := float32(0)
+	for _, f := range x {
+		most = max(most, f, -f)
+	}
+	return most
+}
+
+func toInt8(row []byte, x []float32, element lembra.Element) {
+	scale := float32(1)
+	if element != lembra.Int8 {
+		if scale = largest(x); scale > 0 {
+			scale = math.MaxInt8 / scale
+		}
+	}
+	for i, f := range x {
+		row[i] = byte(int8(math.Round(float64(f * scale))))
+	}
+}
+
+func pack(row []byte, x []float32) {
+	scale := largest(x)
+	if scale > 0 {
+		scale = packedMax / scale
+	}
+	for i := 0; i < len(x); i += 2 {
+		a, b := round(x[i]*scale)+packedBias, int32(packedBias)
+		if i+1 < len(x) {
+			b += round(x[i+1] * scale)
+		}
+		at := i / 2 * 3
+		row[at], row[at+1], row[at+2] = byte(a), byte(a>>8)|byte(b<<4), byte(b>>4)
+	}
+}
+
+func round(f float32) int32 {
+	if f < 0 {
+		return int32(f - 0.5)
+	}
+	return int32(f + 0.5)
+}
+
+// unpack reads a row of values.
+func (v *vectors) unpack(row []byte, into []float32) {
+	if v.element != lembra.Float32 {
+		for i := range into {
+			into[i] = float32(int8(row[i]))
+		}
+		return
+	}
+	for i := range into {
+		at := i / 2 * 3
+		if i&1 == 0 {
+			into[i] = float32(int32(row[at]) | int32(row[at+1]&15)<<8 - packedBias)
+		} else {
+			into[i] = float32(int32(row[at+1]>>4) | int32(row[at+2])<<4 - packedBias)
+		}
+	}
+}
+
+// A queryVector is a query's vector, as it is and as the codes are compared with
+// it.
+type queryVector struct {
+	unit   []float64
+	sum    float64
+	planes [4][]uint64
+	// step is the size of one unit of the 4-bit values, total their sum.
+	step  float32
+	total int
+}
+
+// prepare readies a query's vector; nil where it has no direction.
+func (v *vectors) prepare(e *lembra.Embedding) *queryVector {
+	x := make([]float32, v.dimension)
+	decode(e.Element, e.Data[:v.dimension*e.Element.Size()], x)
+	norm := length(x)
+	if norm == 0 {
+		return nil
+	}
+	q := &queryVector{unit: make([]float64, v.dimension)}
+	for i, f := range x {
+		q.unit[i] = float64(f) / norm
+		x[i] = float32(q.unit[i])
+		q.sum += q.unit[i]
+	}
+	rotated := make([]float32, v.rotation.size)
+	v.rotation.rotate(x, rotated)
+	for p := range q.planes {
+		q.planes[p] = make([]uint64, v.codes.width)
+	}
+	q.step = largest(rotated) / 7
+	for i, f := range rotated {
+		u := round(f / q.step)
+		q.total += int(u)
+		for p := range q.planes {
+			q.planes[p][i/64] |= uint64(u>>p&1) << (i % 64)
+		}
+	}
+	// The rotation stretches every vector by the same length.
+	q.step /= v.rotation.stretch
+	return q
+}
+
+// estimate writes the estimated cosines of count slots from first on into out;
+// all are of one chunk of the codes.
+func (v *vectors) estimate(q *queryVector, first uint32, out []float32) {
+	w := v.codes.width
+	codes := v.codes.chunks[first>>rowBits][int(first&rowMask)*w:]
+	if w == 4 {
+		v.estimate256(q, first, codes, out)
+		return
+	}
+	for i := range out {
+		code := codes[i*w : (i+1)*w]
+		sum := 0
+		for j, c := range code {
+			sum += bits.OnesCount64(c&q.planes[0][j]) + 2*bits.OnesCount64(c&q.planes[1][j]) +
+				4*bits.OnesCount64(c&q.planes[2][j]) - 8*bits.OnesCount64(c&q.planes[3][j])
+		}
+		out[i] = q.step * float32(2*sum-q.total) * v.slots.at(first+uint32(i)).factor
+	}
+}
+
+// estimate256 is estimate for 256 dimensions.
+func (v *vectors) estimate256(q *queryVector, first uint32, codes []uint64, out []float32) {
+	a, b, c, d := [4]uint64(q.planes[0]), [4]uint64(q.planes[1]), [4]uint64(q.planes[2]), [4]uint64(q.planes[3])
+	slots := v.slots.chunks[first>>chunkBits][first&chunkMask:]
+	slots = slots[:len(out)]
+	for i := range out {
+		x := (*[4]uint64)(codes[4*i:])
+		ones := bits.OnesCount64(x[0]&a[0]) + bits.OnesCount64(x[1]&a[1]) + bits.OnesCount64(x[2]&a[2]) + bits.OnesCount64(x[3]&a[3])
+		twos := bits.OnesCount64(x[0]&b[0]) + bits.OnesCount64(x[1]&b[1]) + bits.OnesCount64(x[2]&b[2]) + bits.OnesCount64(x[3]&b[3])
+		fours := bits.OnesCount64(x[0]&c[0]) + bits.OnesCount64(x[1]&c[1]) + bits.OnesCount64(x[2]&c[2]) + bits.OnesCount64(x[3]&c[3])
+		eights := bits.OnesCount64(x[0]&d[0]) + bits.OnesCount64(x[1]&d[1]) + bits.OnesCount64(x[2]&d[2]) + bits.OnesCount64(x[3]&d[3])
+		out[i] = q.step * float32(2*(ones+2*twos+4*fours-8*eights)-q.total) * slots[i].factor
+	}
+}
+
+// cosine returns the cosine of a slot's vector and the query's.
+func (v *vectors) cosine(q *queryVector, at uint32) float64 {
+	row, x := v.values.at(at), q.unit
+	var s0, s1, s2, s3 float64
+	if v.element != lembra.Float32 {
+		for len(x) >= 4 && len(row) >= 4 {
+			s0 += x[0] * float64(int8(row[0]))
+			s1 += x[1] * float64(int8(row[1]))
+			s2 += x[2] * float64(int8(row[2]))
+			s3 += x[3] * float64(int8(row[3]))
+			x, row = x[4:], row[4:]
+		}
+		for i := range x {
+			s0 += x[i] * float64(int8(row[i]))
+		}
+		return (s0 + s1 + s2 + s3) * float64(v.slots.at(at).inverse)
+	}
+	for len(x) >= 4 && len(row) >= 6 {
+		s0 += x[0] * float64(int32(row[0])|int32(row[1]&15)<<8)
+		s1 += x[1] * float64(int32(row[1]>>4)|int32(row[2])<<4)
+		s2 += x[2] * float64(int32(row[3])|int32(row[4]&15)<<8)
+		s3 += x[3] * float64(int32(row[4]>>4)|int32(row[5])<<4)
+		x, row = x[4:], row[6:]
+	}
+	for i := range x {
+		at := i / 2 * 3
+		if i&1 == 0 {
+			s0 += x[i] * float64(int32(row[at])|int32(row[at+1]&15)<<8)
+		} else {
+			s0 += x[i] * float64(int32(row[at+1]>>4)|int32(row[at+2])<<4)
+		}
+	}
+	return (s0 + s1 + s2 + s3 - packedBias*q.sum) * float64(v.slots.at(at).inverse)
+}
+
+// A rotation turns vectors about, the same way each, so that no dimension says
+// more than another and one bit of each tells the direction (RaBitQ, arXiv
+// 2405.12497): twice random signs and a Walsh-Hadamard transform.
+type rotation struct {
+	size  int
+	signs [2][]float32
+	// stretch is what the transforms lengthen a vector by.
+	stretch float32
+}
+
+func newRotation(dimension int) rotation {
+	size := max(64, 1<<bits.Len(uint(dimension-1)))
+	r := rotation{size: size, stretch: float32(size)}
+	state := uint64(1)
+	for round := range r.signs {
+		r.signs[round] = make([]float32, size)
+		for i := range r.signs[round] {
+			// SplitMix64 (Steele, Lea, Flood 2014).
+			state += 0x9E3779B97F4A7C15
+			z := (state ^ state>>30) * 0xBF58476D1CE4E5B9
+			z = (z ^ z>>27) * 0x94D049BB133111EB
+			r.signs[round][i] = 1 - 2*float32((z^z>>31)&1)
+		}
+	}
+	return r
+}
+
+func (r *rotation) bytes() int64 { return int64(unsafe.Sizeof(*r)) + 8*int64(r.size) }
+
+func (r *rotation) rotate(x, into []float32) {
+	n := copy(into, x)
+	clear(into[n:])
+	for _, signs := range r.signs {
+		for i, s := range signs {
+			into[i] *= s
+		}
+		transform(into)
+	}
+}
+
+// transform is the Walsh-Hadamard transform, in place.
+func transform(x []float32) {
+	for half := 1; half < len(x); half *= 2 {
+		for from := 0; from < len(x); from += 2 * half {
+			a, b := x[from:from+half], x[from+half:from+2*half]
+			for i, f := range a {
+				a[i], b[i] = f+b[i], f-b[i]
+			}
+		}
+	}
+}
+
+// encode writes the code of a unit vector, and returns the factor that turns its
+// product with a rotated unit vector into an unbiased estimate of their cosine.
+func (r *rotation) encode(unit, work []float32, code []uint64) float32 {
+	r.rotate(unit, work)
+	clear(code)
+	sum := float32(0)
+	for i, f := range work {
+		code[i/64] |= uint64(1^math.Float32bits(f)>>31) << (i % 64)
+		sum += max(f, -f)
+	}
+	if sum == 0 {
+		return 0
+	}
+	return r.stretch / sum
+}
