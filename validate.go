@@ -108,10 +108,16 @@ func (l Limits) ValidateMetadata(m Metadata) error {
 	if len(m) == 0 {
 		return nil
 	}
-	for key := range m {
+	most := len("{}") // what it can come to at most as JSON
+	for key, v := range m {
 		if key == "" {
 			return &Error{Code: CodeInvalid, Field: "metadata", Message: "must not have an empty key"}
 		}
+		// A byte becomes an escape of six at worst; "false" and punctuation.
+		most += 6*(len(key)+len(v.Text)) + len(`"":"",false`)
+	}
+	if most <= l.MetadataBytesMax {
+		return nil
 	}
 	b, err := json.Marshal(m)
 	if err != nil {

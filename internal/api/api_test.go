@@ -257,7 +257,7 @@ func TestRecall(t *testing.T) {
 		"unknown weight":       {`{"query":"q","weights":{"luck":1}}`, "weights.luck", lembra.CodeInvalid, "not a field"},
 		"filter's type":        {`{"query":"q","filter":5}`, "filter", lembra.CodeInvalid, "object"},
 		"empty filter":         {`{"query":"q","filter":{}}`, "filter", lembra.CodeInvalid, "empty"},
-		"filter's field":       {`{"query":"q","filter":{"AND":[{"tenant_id":"rival"}]}}`, "filter", lembra.CodeInvalid, `"tenant_id"`},
+		"filter's field":       {`{"query":"q","filter":{"AND":[{"tenant_id":"rival"}]}}`, "filter", lembra.CodeInvalid, `"tenant_id": use user_id, session_id, speaker, position, importance, occurred_at, created_at, updated_at, expires_at, metadata.KEY, AND, OR or NOT`},
 		"filter's operator":    {`{"query":"q","filter":{"user_id":{"like":"x"}}}`, "filter", lembra.CodeInvalid, `user_id: unknown operator "like"`},
 		"filter's value":       {`{"query":"q","filter":{"occurred_at":{"gte":"soon"}}}`, "filter", lembra.CodeInvalid, "occurred_at: must be compared with a time"},
 		"repeated in a filter": {`{"query":"q","filter":{"user_id":{"eq":"a","eq":"b"}}}`, "filter.user_id.eq", lembra.CodeInvalid, "more than once"},

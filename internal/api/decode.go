@@ -129,6 +129,9 @@ func decodeError(err error) *lembra.Error {
 	return e
 }
 
+// filterTextMax leaves room for the list of what a filter may have.
+const filterTextMax = 500
+
 // mismatch says what was expected of a value.
 func mismatch(e *json.SemanticError) string {
 	if errors.Is(e.Err, json.ErrUnknownName) {
@@ -137,7 +140,7 @@ func mismatch(e *json.SemanticError) string {
 	switch e.GoType {
 	case reflect.TypeFor[lembra.Filter](), reflect.TypeFor[lembra.Value]():
 		if e.Err != nil {
-			return cut(e.Err.Error()) // says itself what was expected
+			return cutTo(e.Err.Error(), filterTextMax) // says itself what was expected
 		}
 	}
 	message := "must be " + expected(e.GoType)

@@ -206,11 +206,12 @@ func errNoRoute() error {
 const echoedMax = 200
 
 // cut shortens a text of the client's that an error repeats.
-func cut(s string) string {
-	if len(s) <= echoedMax {
+func cut(s string) string { return cutTo(s, echoedMax) }
+
+func cutTo(s string, end int) string {
+	if len(s) <= end {
 		return s
 	}
-	end := echoedMax
 	for end > 0 && !utf8.RuneStart(s[end]) {
 		end--
 	}
