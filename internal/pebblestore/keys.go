@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -170,13 +171,12 @@ func (d *decoder) take(n int) []byte {
 }
 
 func (d *decoder) text() string {
-	for i, c := range d.b {
-		if c == textEnd {
-			return string(d.take(i + 1)[:i])
-		}
+	i := bytes.IndexByte(d.b, textEnd)
+	if d.bad || i < 0 {
+		d.bad = true
+		return ""
 	}
-	d.bad = true
-	return ""
+	return string(d.take(i + 1)[:i])
 }
 
 func (d *decoder) number() uint64 {
