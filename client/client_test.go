@@ -256,7 +256,7 @@ func TestRepeatable(t *testing.T) {
 					}
 					return answer(200, "{}"), nil
 				}).client(t)
-				again := safe[name] || fault == error(refused)
+				again := safe[name] || errors.Is(fault, refused)
 				if err := send(t.Context(), c); (err == nil) != again || *attempts > 1 != again {
 					t.Errorf("%s after %v: %v after %d attempts, want another: %t", name, fault, err, *attempts, again)
 				}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// TestMain makes this binary the command "lembra" for scripts, and for tests that
+// start it as a process of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(leakless{m}, map[string]func(){"lembra": main})
+}
+
+// leakless fails tests that leave goroutines behind.
+type leakless struct{ *testing.M }
+
+// Run runs the tests.
+func (m leakless) Run() int {
+	code := m.M.Run()
+	http.DefaultClient.CloseIdleConnections()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "goroutines are left behind:", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lembra"
+	"lembra/internal/access"
+	"lembra/internal/admit"
+	"lembra/internal/api"
+	"lembra/internal/embed/hashed"
+	"lembra/internal/engine"
+	"lembra/internal/observe"
+	"lembra/internal/pebblestore"
+	"lembra/internal/text"
+)
+
+// What the packages ask of each other, held to here.
+var (
+	_ Store           = (*pebblestore.Store)(nil)
+	_ engine.Embedder = (*hashed.Model)(nil)
+	_ api.Memories    = (*engine.Engine)(nil)
+	_ api.Recall      = (*engine.Engine)(nil)
+	_ api.Agents      = (*engine.Engine)(nil)
+	_ api.Access      = (*access.Access)(nil)
+	_ api.Keys        = (*access.Access)(nil)
+	_ api.Admission   = (*admit.Gate)(nil)
+)
+
+// A Store is all that a program keeps.
+type Store interface {
+	engine.Log
+	engine.Directory
+	engine.Janitor
+	access.Tenants
+	access.Keys
+	Writable() error
+	Stats() pebblestore.Stats
+	Close() error
+}
+
+// Parts replace what a program would make itself; tests use them.
+type Parts struct {
+	// Store is used in place of the data folder's, and is not closed.
+	Store Store
+	// Embedder is used in place of the model of the settings.
+	Embedder engine.Embedder
+	// Now is the engine's clock.
+	Now func() time.Time
+	// Fatal ends the process where the store cannot go on; it must not return.
+	Fatal func(error)
+}
+
+// A Program is a server: everything it is made of, listening.
+type Program struct {
+	config     Config
+	logger     *slog.Logger
+	registry   *prometheus.Registry
+	store      Store
+	access     *access.Access
+	engine     *engine.Engine
+	gate       *admit.Gate
+	listener   *admit.Listener
+	api        *api.Server
+	http       *http.Server
+	embedder   engine.Embedder
+	newKeyFile string
+
+	closers []func() error // run last to first
+	close   sync.Once
+	closed  error
+}
+
+// OpenProgram makes a server and listens; Run answers. Close it in any case.
+func OpenProgram(ctx context.Context, config Config, logger *slog.Logger, parts Parts) (*Program, error) {
+	p := &Program{config: config, logger: logger}
+	if err := p.open(ctx, parts); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+func (p *Program) open(ctx context.Context, parts Parts) (err error) {
+	if p.registry, err = observe.NewRegistry(lembra.Version); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	// First, so that a wrong address leaves no data folder behind.
+	if err := p.listen(ctx); err != nil {
+		return err
+	}
+	if err := p.openStore(parts); err != nil {
+		return err
+	}
+	p.embedder = parts.Embedder
+	if p.embedder == nil {
+		p.embedder = hashed.New()
+	}
+	if err := p.openEngine(ctx, parts); err != nil {
+		return err
+	}
+	limits := p.config.Limits.limits()
+	p.access, err = access.New(p.store, p.store, access.Options{AdminKey: p.config.AdminKey, Limits: limits, Logger: p.logger})
+	if err != nil {
+		return fmt.Errorf("open access: %w", err)
+	}
+	p.closers = append(p.closers, p.access.Close)
+	if err := p.ensureDefaultKey(ctx); err != nil {
+		return err
+	}
+	p.gate, err = admit.New(admit.Options{
+		Work: p.config.Admission.Work, Waiters: p.config.Admission.Waiters, WaitMax: p.config.Admission.WaitMax,
+		Registerer: p.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("open admission: %w", err)
+	}
+	return p.openAPI()
+}
+
+func (p *Program) listen(ctx context.Context) error {
+	var config net.ListenConfig
+	plain, err := config.Listen(ctx, "tcp", p.config.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", p.config.Addr, err)
+	}
+	if p.listener, err = admit.Limit(plain, p.config.ConnectionsMax, p.registry); err != nil {
+		return errors.Join(fmt.Errorf("listen on %s: %w", p.config.Addr, err), plain.Close())
+	}
+	p.closers = append(p.closers, func() error {
+		if err := p.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // the HTTP server has closed it
+	})
+	return nil
+}
+
+func (p *Program) openStore(parts Parts) error {
+	if parts.Store != nil {
+		p.store = parts.Store
+		return nil
+	}
+	store, err := pebblestore.Open(p.config.Data, pebblestore.Options{
+		Logger: p.logger, Registerer: p.registry, Fatal: parts.Fatal,
+		ReserveBytes: uint64(p.config.DiskReserve), DeleteReserveBytes: uint64(p.config.DeleteReserve),
+	})
+	if err != nil {
+		return err
+	}
+	p.store = store
+	p.closers = append(p.closers, store.Close)
+	return nil
+}
+
+func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
+	p.engine, err = engine.Open(ctx, engine.Options{
+		Log: p.store, Directory: p.store, Janitor: p.store,
+		Embedder: p.embedder, Analyzer: text.NewAnalyzer(),
+		Limits: p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
+		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
+		Now: parts.Now, Logger: p.logger, Registerer: p.registry,
+	})
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.engine.Close)
+	return nil
+}
+
+// ensureDefaultKey makes the tenant "default" and its key in an empty store.
+func (p *Program) ensureDefaultKey(ctx context.Context) error {
+	path := filepath.Join(p.config.Data, keyFileName)
+	created, err := p.access.EnsureDefault(ctx, func(key string) error { return writeKeyFile(path, key) })
+	if err != nil {
+		return fmt.Errorf("make the default tenant's key: %w", err)
+	}
+	if created {
+		p.newKeyFile = path
+	}
+	return nil
+}
+
+func (p *Program) openAPI() (err error) {
+	t := p.config.Timeouts
+	p.api, err = api.New(api.Config{
+		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate,
+		Limits: p.config.Limits.limits(), BodiesBytesMax: int64(p.config.Limits.BodiesBytesMax),
+		RequestTimeout: t.Request, HeaderTimeout: t.Header, BodyTimeout: t.Body, IdleTimeout: t.Idle,
+		Health: p.health, Ready: p.store.Writable,
+		Logger: p.logger, Registerer: p.registry, Gatherer: p.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("open API: %w", err)
+	}
+	p.http = p.api.HTTPServer()
+	return nil
+}
+
+// URL is where the server listens.
+func (p *Program) URL() string { return "http://" + p.listener.Addr().String() }
+
+// NewKeyFile is the file with the key that was made for a new data folder, empty
+// where the folder was not new.
+func (p *Program) NewKeyFile() string { return p.newKeyFile }
+
+// Run answers requests until ctx ends, and then drains: readiness turns false and
+// the requests in flight finish, within the drain timeout.
+func (p *Program) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	var group sync.WaitGroup
+	group.Go(func() { served <- p.http.Serve(p.listener) })
+	defer group.Wait()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	p.api.Drain()
+	p.logger.InfoContext(ctx, "draining", "timeout", p.config.Timeouts.Drain)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.config.Timeouts.Drain)
+	defer cancel()
+	if err := p.http.Shutdown(limit); err != nil {
+		return errors.Join(fmt.Errorf("requests were cut off after the drain timeout (timeouts.drain) of %s: %w", p.config.Timeouts.Drain, err), p.http.Close())
+	}
+	return nil
+}
+
+// Close closes everything, in the opposite order of opening.
+func (p *Program) Close() error {
+	p.close.Do(func() {
+		for i := len(p.closers) - 1; i >= 0; i-- {
+			p.closed = errors.Join(p.closed, p.closers[i]())
+		}
+	})
+	return p.closed
+}
+
+func (p *Program) health(context.Context) api.HealthParts {
+	stats, gate := p.store.Stats(), p.gate.Figures()
+	parts := api.HealthParts{
+		Store: api.StoreHealth{
+			Kind: "pebble", Writable: true, DiskBytes: stats.BytesOnDisk, FreeBytes: stats.DiskFreeBytes,
+		},
+		Embedder:    api.EmbedderHealth{Model: p.embedder.Model()},
+		Connections: api.Usage{Open: uint64(p.listener.Open()), Limit: uint64(p.listener.Max())},
+		Admission: api.AdmissionHealth{
+			Working: gate.Working, WorkMax: gate.WorkMax, Waiting: gate.Waiting, WaitersMax: gate.WaitersMax,
+		},
+	}
+	if err := p.store.Writable(); err != nil {
+		parts.Store.Writable, parts.Store.Reason = false, err.Error()
+	}
+	// Where they cannot be counted, zero is shown.
+	if d, err := observe.ReadDescriptors(); err == nil {
+		parts.Descriptors = api.Usage{Open: d.Open, Limit: d.Limit}
+	}
+	return parts
+}
