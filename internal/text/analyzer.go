@@ -27,14 +27,26 @@ type Analyzer struct {
 	scratch             sync.Pool // of *scratch
 }
 
-// An entry is all that is to know about a word. It never changes.
+// An entry is all that is to know about a word. It never changes. It is small, as
+// reading many is what analysis costs.
 type entry struct {
 	word string
-	// terms are its terms by language.
-	terms [Portuguese + 1]string
+	// terms are its terms by language, where they are not all the start of the
+	// word; nil otherwise.
+	terms *[Portuguese + 1]string
+	// cut is how much of the word is its term, by language.
+	cut [Portuguese + 1]uint8
 	// stop tells the languages it is a stop word of.
-	stop     [Portuguese + 1]bool
-	evidence evidence
+	stop   [Portuguese + 1]bool
+	points wordPoints
+}
+
+// term returns the word's term in a language.
+func (e *entry) term(lang Language) string {
+	if e.terms != nil {
+		return e.terms[lang]
+	}
+	return e.word[:e.cut[lang]]
 }
 
 // scratch is what analysing one text needs.
@@ -66,18 +78,18 @@ func (a *Analyzer) Document(content string, occurredAt time.Time) (terms string,
 	lang = a.read(s, content)
 	for _, e := range s.entries {
 		if !e.stop[lang] {
-			s.out = append(append(s.out, e.terms[lang]...), ' ')
+			s.out = append(append(s.out, e.term(lang)...), ' ')
 		}
 	}
 	if len(s.out) == 0 {
 		for _, e := range s.entries {
-			s.out = append(append(s.out, e.terms[lang]...), ' ')
+			s.out = append(append(s.out, e.term(lang)...), ' ')
 		}
 	}
 	if !occurredAt.IsZero() {
 		s.date = appendDate(s.date[:0], occurredAt, lang)
 		for word := range bytes.FieldsSeq(s.date) {
-			s.out = append(append(s.out, a.entry(word).terms[lang]...), ' ')
+			s.out = append(append(s.out, a.entry(word).term(lang)...), ' ')
 		}
 	}
 	return string(bytes.TrimSuffix(s.out, []byte{' '})), lang
@@ -115,7 +127,7 @@ func queryWords(entries []*entry, langs []Language, keep func(*entry) bool) []Wo
 		}
 		w := Word{Text: e.word, Terms: make([]string, 0, len(langs))}
 		for _, lang := range langs {
-			if t := e.terms[known(lang)]; !slices.Contains(w.Terms, t) {
+			if t := e.term(known(lang)); !slices.Contains(w.Terms, t) {
 				w.Terms = append(w.Terms, t)
 			}
 		}
@@ -158,7 +170,7 @@ func (a *Analyzer) read(s *scratch, content string) Language {
 	s.scanner.Reset(content)
 	for s.scanner.Next() {
 		e := a.entry(s.scanner.Word())
-		ev.add(e.evidence, s.scanner.hint)
+		ev.add(e.points, s.scanner.hint)
 		s.entries = append(s.entries, e)
 	}
 	return ev.language()
@@ -196,14 +208,17 @@ func (a *Analyzer) entry(word []byte) *entry {
 
 // newEntry analyses a folded word.
 func (a *Analyzer) newEntry(w string) *entry {
-	e := &entry{word: w, evidence: wordEvidence(w)}
-	e.terms[Other] = w
-	e.terms[English] = stemEnglish(w, a.englishIrregular)
-	e.terms[Portuguese] = stemPortuguese(w, a.portugueseIrregular)
-	for lang, term := range e.terms {
-		// Terms that are the word or the start of it share its bytes.
-		if strings.HasPrefix(w, term) {
-			e.terms[lang] = w[:len(term)]
+	e := &entry{word: w, points: wordEvidence(w)}
+	terms := [Portuguese + 1]string{
+		Other:      w,
+		English:    stemEnglish(w, a.englishIrregular),
+		Portuguese: stemPortuguese(w, a.portugueseIrregular),
+	}
+	for lang, term := range terms {
+		e.cut[lang] = uint8(len(term)) // at most wordBytesMax
+		if !strings.HasPrefix(w, term) {
+			kept := terms // so that terms itself stays on the stack
+			e.terms = &kept
 		}
 	}
 	e.stop[English] = stopEnglish(w)

@@ -32,13 +32,16 @@ const (
 	pointsLetters  = 6 // at most
 )
 
+// wordPoints is what one word says. It is small because an Analyzer keeps many.
+type wordPoints struct{ english, portuguese, foreign, letters int8 }
+
 // add counts a word: what it says itself, and what its letters say.
-func (e *evidence) add(w evidence, h hint) {
+func (e *evidence) add(w wordPoints, h hint) {
 	e.words++
-	e.english += w.english
-	e.portuguese += w.portuguese
-	e.foreign += w.foreign
-	e.letters += w.letters
+	e.english += int(w.english)
+	e.portuguese += int(w.portuguese)
+	e.foreign += int(w.foreign)
+	e.letters += int(w.letters)
 	switch {
 	case h&hintScript != 0:
 		e.script++
@@ -69,8 +72,8 @@ func (e *evidence) language() Language {
 }
 
 // wordEvidence is what a folded word says.
-func wordEvidence(w string) evidence {
-	var e evidence
+func wordEvidence(w string) wordPoints {
+	var e wordPoints
 	english, portuguese, foreign := stopEnglish(w), stopPortuguese(w), stopForeign(w)
 	switch {
 	case english && portuguese:
@@ -84,7 +87,7 @@ func wordEvidence(w string) evidence {
 	case chatPortuguese(w):
 		e.portuguese = pointsFunction
 	case !foreign && stemmable(w):
-		e.letters = letterEvidence(w)
+		e.letters = int8(letterEvidence(w)) // within ±pointsLetters
 	}
 	if foreign {
 		e.foreign = pointsFunction
