@@ -11,7 +11,7 @@ import (
 )
 
 // cacheWords is how many words an Analyzer remembers at most; a power of two.
-const cacheWords = 1 << 16
+const cacheWords = 1 << 17
 
 // An Analyzer turns texts into terms. It is safe for concurrent use.
 //
@@ -31,22 +31,64 @@ type Analyzer struct {
 // reading many is what analysis costs.
 type entry struct {
 	word string
-	// terms are its terms by language, where they are not all the start of the
-	// word; nil otherwise.
-	terms *[Portuguese + 1]string
+	// known tells which languages' terms were worked out, a bit for each.
+	known uint8
 	// cut is how much of the word is its term, by language.
 	cut [Portuguese + 1]uint8
+	// terms are its terms by language, where one of those known is not the start
+	// of the word; nil otherwise.
+	terms *[Portuguese + 1]string
 	// stop tells the languages it is a stop word of.
 	stop   [Portuguese + 1]bool
 	points wordPoints
 }
 
-// term returns the word's term in a language.
-func (e *entry) term(lang Language) string {
+// term returns the word's term in a language. Most words occur in one language
+// only, so the term of another is not worked out before it is asked for.
+func (a *Analyzer) term(e *entry, lang Language) string {
+	if e.known&(1<<lang) == 0 {
+		e = a.learn(e, lang)
+	}
 	if e.terms != nil {
 		return e.terms[lang]
 	}
 	return e.word[:e.cut[lang]]
+}
+
+// learn puts an entry that knows one more term in the place of e.
+func (a *Analyzer) learn(e *entry, lang Language) *entry {
+	term := e.word
+	switch lang {
+	case English:
+		term = stemEnglish(e.word, a.englishIrregular)
+	case Portuguese:
+		term = stemPortuguese(e.word, a.portugueseIrregular)
+	}
+	more := *e
+	more.known |= 1 << lang
+	more.cut[lang] = uint8(len(term)) // at most wordBytesMax
+	if e.terms != nil || !strings.HasPrefix(e.word, term) {
+		more.terms = new([Portuguese + 1]string)
+		for l := range more.terms {
+			switch {
+			case Language(l) == lang:
+				more.terms[l] = term
+			case e.known&(1<<l) != 0:
+				more.terms[l] = a.term(e, Language(l))
+			}
+		}
+	}
+	first, second := a.slots(maphash.String(a.seed, e.word))
+	if !first.CompareAndSwap(e, &more) {
+		second.CompareAndSwap(e, &more)
+	}
+	return &more
+}
+
+// slots returns the two places of a word with a hash.
+func (a *Analyzer) slots(hash uint64) (first, second *atomic.Pointer[entry]) {
+	i := hash % cacheWords
+	return &a.cache[i], &a.cache[i^1]
 }
 
 // scratch is what analysing one text needs.
@@ -78,18 +120,18 @@ func (a *Analyzer) Document(content string, occurredAt time.Time) (terms string,
 	lang = a.read(s, content)
 	for _, e := range s.entries {
 		if !e.stop[lang] {
-			s.out = append(append(s.out, e.term(lang)...), ' ')
+			s.out = append(append(s.out, a.term(e, lang)...), ' ')
 		}
 	}
 	if len(s.out) == 0 {
 		for _, e := range s.entries {
-			s.out = append(append(s.out, e.term(lang)...), ' ')
+			s.out = append(append(s.out, a.term(e, lang)...), ' ')
 		}
 	}
 	if !occurredAt.IsZero() {
 		s.date = appendDate(s.date[:0], occurredAt, lang)
 		for word := range bytes.FieldsSeq(s.date) {
-			s.out = append(append(s.out, a.entry(word).term(lang)...), ' ')
+			s.out = append(append(s.out, a.term(a.entry(word), lang)...), ' ')
 		}
 	}
 	return string(bytes.TrimSuffix(s.out, []byte{' '})), lang
@@ -111,14 +153,14 @@ func (a *Analyzer) Query(query string, langs []Language) []Word {
 	s := a.scratch.Get().(*scratch)
 	defer a.put(s)
 	own := a.read(s, query)
-	if words := queryWords(s.entries, langs, func(e *entry) bool { return !e.stopOf(own, langs) }); len(words) > 0 {
+	if words := a.queryWords(s.entries, langs, func(e *entry) bool { return !e.stopOf(own, langs) }); len(words) > 0 {
 		return words
 	}
-	return queryWords(s.entries, langs, func(*entry) bool { return true })
+	return a.queryWords(s.entries, langs, func(*entry) bool { return true })
 }
 
 // queryWords makes the words of a query of those entries that are to be kept.
-func queryWords(entries []*entry, langs []Language, keep func(*entry) bool) []Word {
+func (a *Analyzer) queryWords(entries []*entry, langs []Language, keep func(*entry) bool) []Word {
 	words := make([]Word, 0, len(entries))
 	seen := make(map[string]bool, len(entries))
 	for _, e := range entries {
@@ -127,7 +169,7 @@ func queryWords(entries []*entry, langs []Language, keep func(*entry) bool) []Wo
 		}
 		w := Word{Text: e.word, Terms: make([]string, 0, len(langs))}
 		for _, lang := range langs {
-			if t := e.term(known(lang)); !slices.Contains(w.Terms, t) {
+			if t := a.term(e, known(lang)); !slices.Contains(w.Terms, t) {
 				w.Terms = append(w.Terms, t)
 			}
 		}
@@ -189,8 +231,7 @@ func (a *Analyzer) put(s *scratch) {
 
 // entry looks a folded word up.
 func (a *Analyzer) entry(word []byte) *entry {
-	i := maphash.Bytes(a.seed, word) % cacheWords
-	first, second := &a.cache[i], &a.cache[i^1]
+	first, second := a.slots(maphash.Bytes(a.seed, word))
 	before := first.Load()
 	if before != nil && before.word == string(word) {
 		return before
@@ -198,7 +239,7 @@ func (a *Analyzer) entry(word []byte) *entry {
 	if e := second.Load(); e != nil && e.word == string(word) {
 		return e
 	}
-	e := a.newEntry(string(word))
+	e := newEntry(string(word))
 	if before != nil {
 		second.Store(before)
 	}
@@ -206,21 +247,9 @@ func (a *Analyzer) entry(word []byte) *entry {
 	return e
 }
 
-// newEntry analyses a folded word.
-func (a *Analyzer) newEntry(w string) *entry {
+// newEntry makes the entry of a folded word.
+func newEntry(w string) *entry {
 	e := &entry{word: w, points: wordEvidence(w)}
-	terms := [Portuguese + 1]string{
-		Other:      w,
-		English:    stemEnglish(w, a.englishIrregular),
-		Portuguese: stemPortuguese(w, a.portugueseIrregular),
-	}
-	for lang, term := range terms {
-		e.cut[lang] = uint8(len(term)) // at most wordBytesMax
-		if !strings.HasPrefix(w, term) {
-			kept := terms // so that terms itself stays on the stack
-			e.terms = &kept
-		}
-	}
 	e.stop[English] = stopEnglish(w)
 	e.stop[Portuguese] = stopPortuguese(w)
 	return e
