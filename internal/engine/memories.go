@@ -151,10 +151,11 @@ func (in *patchIntent) check(ctx context.Context, v *view) error {
 		in.answer = current
 		return nil
 	}
-	if err := v.put(proto.CloneOf(in.put), current, current.ProtoReflect().GetUnknown()); err != nil {
+	in.answer, err = v.put(proto.CloneOf(in.put), current)
+	if err != nil {
 		return err
 	}
-	in.answer = v.records[len(v.records)-1]
+	v.set(in.put.MemoryId, known{current: in.answer})
 	return nil
 }
 

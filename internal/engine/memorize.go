@@ -45,8 +45,12 @@ func (in *putIntent) check(ctx context.Context, v *view) error {
 		p.CreatedAtUs = record.Micros(v.now)
 		in.put.CreatedAtUs = p.CreatedAtUs
 	}
-	if err := v.put(p, nil, nil); err != nil {
+	r, err := v.put(p, nil)
+	if err != nil {
 		return err
+	}
+	if in.chosen || p.Idempotent { // nobody else can name an id that was made here
+		v.set(p.MemoryId, known{current: r})
 	}
 	in.answer = p
 	return nil
@@ -137,32 +141,18 @@ func failAll(outcomes []lembra.MemorizeOutcome, err error) []lembra.MemorizeOutc
 // requests within each agent, and waits for them.
 func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests []lembra.MemorizeRequest, intents []*putIntent, outcomes []lembra.MemorizeOutcome) []*operation {
 	ops := make([]*operation, len(requests))
-	byAgent := map[string][]int{}
-	var agents []string
-	n := 0
-	for i, in := range intents {
-		if in == nil {
-			continue
-		}
-		agent := requests[i].AgentID
-		if _, ok := byAgent[agent]; !ok {
-			agents = append(agents, agent)
-		}
-		byAgent[agent] = append(byAgent[agent], i)
-		n++
-	}
+	groups, n := groupByAgent(requests, intents)
 	if n == 0 {
 		return ops
 	}
 	t := newTicket(n)
 	refused := 0
-	for _, agent := range agents {
-		at := byAgent[agent]
+	for _, at := range groups {
 		group := make([]intent, len(at))
 		for j, i := range at {
 			group[j] = intents[i]
 		}
-		submitted, err := e.submit(ctx, agentKey{tenant, agent}, t, group...)
+		submitted, err := e.submit(ctx, agentKey{tenant, requests[at[0]].AgentID}, t, group...)
 		if err != nil {
 			refused += len(at)
 			for _, i := range at {
@@ -179,6 +169,26 @@ func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests 
 	}
 	t.wait(ctx)
 	return ops
+}
+
+// groupByAgent returns the positions of the intents, one list for each agent, and
+// how many there are.
+func groupByAgent(requests []lembra.MemorizeRequest, intents []*putIntent) (groups [][]int, n int) {
+	at := map[string]int{} // agent → its list
+	for i, in := range intents {
+		if in == nil {
+			continue
+		}
+		n++
+		g, ok := at[requests[i].AgentID]
+		if !ok {
+			g = len(groups)
+			at[requests[i].AgentID] = g
+			groups = append(groups, nil)
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups, n
 }
 
 // newPut turns a request into an intent, without its vectors.

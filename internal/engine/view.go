@@ -149,13 +149,13 @@ func (v *view) add(r *record.Record, writeID []byte) {
 }
 
 // put adds a new memory, or a new version of the current one.
-func (v *view) put(p *record.Put, current *record.Record, unknown []byte) error {
+func (v *view) put(p *record.Put, current *record.Record) (*record.Record, error) {
 	next := v.liveBytes + p.Cost
 	if current != nil {
 		next -= min(next, current.GetPut().Cost)
 	}
 	if limit := v.e.o.ShelfBytesMax; next > uint64(limit) && next > v.liveBytes {
-		return &lembra.Error{
+		return nil, &lembra.Error{
 			Code: lembra.CodeAgentTooLarge, Limit: limit,
 			Message: fmt.Sprintf("the agent's %d memories fill the shelf memory of %d bytes: raise shelf_memory, forget some, or use several agents", v.live, limit),
 		}
@@ -171,10 +171,11 @@ func (v *view) put(p *record.Put, current *record.Record, unknown []byte) error 
 	}
 	v.liveBytes = next
 	r := &record.Record{Body: &record.Record_Put{Put: p}}
-	r.ProtoReflect().SetUnknown(unknown)
+	if current != nil { // what this program does not know of the record survives
+		r.ProtoReflect().SetUnknown(current.ProtoReflect().GetUnknown())
+	}
 	v.add(r, v.op.writeID)
-	v.set(p.MemoryId, known{current: r})
-	return nil
+	return r, nil
 }
 
 // tombstone ends a memory. writeID is the operation's, or a new one where the
