@@ -37,7 +37,7 @@ func (c *cli) serverURL(o *connection) string {
 }
 
 // connect returns a client with the key of a tenant.
-func (c *cli) connect(o *connection, options ...client.Option) (*client.Client, error) {
+func (c *cli) connect(o *connection) (*client.Client, error) {
 	key := o.key
 	if key == "" {
 		key = c.getenv(envKey)
@@ -55,7 +55,7 @@ func (c *cli) connect(o *connection, options ...client.Option) (*client.Client, 
 			return nil, err
 		}
 	}
-	return c.newClient(o, key, options...)
+	return c.newClient(o, key)
 }
 
 // connectAdmin returns a client with a key that manages.
@@ -72,8 +72,8 @@ func (c *cli) connectAdmin(o *connection) (*client.Client, error) {
 	return c.newClient(o, key)
 }
 
-func (c *cli) newClient(o *connection, key string, options ...client.Option) (*client.Client, error) {
-	cl, err := client.New(c.serverURL(o), key, options...)
+func (c *cli) newClient(o *connection, key string) (*client.Client, error) {
+	cl, err := client.New(c.serverURL(o), key)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("--url: %w", err)}
 	}

@@ -47,12 +47,10 @@ it, --yes is needed.`,
 				}
 				deleted += answer.Deleted
 				if dryRun {
-					fmt.Fprintf(c.stdout, "%d memories match\n", answer.Remaining)
-					return nil
+					return c.printf("%d memories match\n", answer.Remaining)
 				}
 				if answer.Remaining == 0 || answer.Deleted == 0 {
-					fmt.Fprintf(c.stdout, "%d memories forgotten, %d remain\n", deleted, answer.Remaining)
-					return nil
+					return c.printf("%d memories forgotten, %d remain\n", deleted, answer.Remaining)
 				}
 			}
 		},

@@ -28,13 +28,14 @@ func (c *cli) healthCommand() *cobra.Command {
 				return fmt.Errorf("ask for health: %w", err)
 			}
 			if asJSON {
-				if err := c.printJSON(h); err != nil {
-					return err
-				}
+				err = c.printJSON(h)
 			} else {
-				fmt.Fprintf(c.stdout, "%s: lembra %s, store %s of %s with %s free, model %s, %d of %d connections, %d of %d descriptors\n",
+				err = c.printf("%s: lembra %s, store %s of %s with %s free, model %s, %d of %d connections, %d of %d descriptors\n",
 					h.Status, h.Version, h.Store.Kind, bytesText(h.Store.DiskBytes), bytesText(h.Store.FreeBytes), h.Embedder.Model,
 					h.Connections.Open, h.Connections.Limit, h.Descriptors.Open, h.Descriptors.Limit)
+			}
+			if err != nil {
+				return err
 			}
 			if err := cl.Ready(command.Context()); err != nil {
 				return fmt.Errorf("the server takes no writes: %w", err)

@@ -97,17 +97,14 @@ func (im *importer) finish(err error, took time.Duration) error {
 		_ = im.bar.Finish()
 	}
 	if hidden := im.failed - importErrorsMax; hidden > 0 {
-		fmt.Fprintf(im.cli.stderr, "lembra: and %d more bad lines\n", hidden)
+		im.cli.note("lembra: and %d more bad lines", hidden)
 	}
-	fmt.Fprintf(im.cli.stdout, "%d memories imported: %d new, %d already there; %d lines failed; %.1f s, %.0f memories/s\n",
+	perr := im.cli.printf("%d memories imported: %d new, %d already there; %d lines failed; %.1f s, %.0f memories/s\n",
 		im.stored, im.stored-im.before, im.before, im.failed, took.Seconds(), float64(im.stored)/max(took.Seconds(), 0.001))
-	if err != nil {
-		return err
+	if err == nil && im.failed > 0 {
+		err = fmt.Errorf("%d lines were not imported", im.failed)
 	}
-	if im.failed > 0 {
-		return fmt.Errorf("%d lines were not imported", im.failed)
-	}
-	return nil
+	return errors.Join(err, perr)
 }
 
 func (im *importer) readLines(ctx context.Context, input io.Reader, lanes []chan item) error {
@@ -147,8 +144,8 @@ func (im *importer) readLines(ctx context.Context, input io.Reader, lanes []chan
 // same file, however it is cut into batches.
 func importKey(agent string, l line) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "lembra import\x00%s\x00%d\x00", agent, l.number)
-	h.Write(l.text)
+	_, _ = fmt.Fprintf(h, "lembra import\x00%s\x00%d\x00", agent, l.number)
+	_, _ = h.Write(l.text) // no hash fails
 	return "import-" + hex.EncodeToString(h.Sum(nil))
 }
 
@@ -380,5 +377,5 @@ func (im *importer) say(format string, args ...any) {
 	if im.bar != nil {
 		_ = im.bar.Clear()
 	}
-	fmt.Fprintf(im.cli.stderr, "lembra: %s\n", fmt.Sprintf(format, args...))
+	im.cli.note("lembra: %s", fmt.Sprintf(format, args...))
 }

@@ -54,9 +54,8 @@ the server keeps nothing but a hash.`,
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(c.stderr, "key %s of tenant %s (%s) is shown this once:\n", key.KeyID, key.TenantID, joinScopes(key.Scopes))
-				fmt.Fprintln(c.stdout, key.Key)
-				return nil
+				c.note("key %s of tenant %s (%s) is shown this once:", key.KeyID, key.TenantID, joinScopes(key.Scopes))
+				return c.printf("%s\n", key.Key)
 			})
 		},
 	}
@@ -173,7 +172,7 @@ func (c *cli) keyRevokeCommand() *cobra.Command {
 				if err := m.RevokeKey(ctx, args[0]); err != nil {
 					return err
 				}
-				fmt.Fprintf(c.stderr, "key %s is revoked\n", args[0])
+				c.note("key %s is revoked", args[0])
 				return nil
 			})
 		},

@@ -55,10 +55,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env []string)
 		return exitOK
 	}
 	if message := err.Error(); message != "" {
-		fmt.Fprintf(stderr, "lembra: %s\n", message)
+		c.note("lembra: %s", message)
 	}
 	if _, ok := errors.AsType[*usageError](err); ok || !c.running {
-		fmt.Fprintf(stderr, "Run \"%s --help\" for usage.\n", command.CommandPath())
+		c.note("Run \"%s --help\" for usage.", command.CommandPath())
 		return exitUsage
 	}
 	return exitFailed

@@ -48,7 +48,7 @@ func (c *cli) manage(ctx context.Context, o *management, work func(context.Conte
 		defer cl.Close()
 		return work(ctx, cl)
 	}
-	f, err := openFolder(o.data)
+	f, err := openFolder(o.data) //nolint:contextcheck // a store outlives the context of its opening
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,20 @@ import (
 	"golang.org/x/term"
 )
 
+// note tells the user something on standard error. Where that fails, there is
+// nobody to tell.
+func (c *cli) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.stderr, format+"\n", args...)
+}
+
+// printf prints the outcome of a command.
+func (c *cli) printf(format string, args ...any) error {
+	if _, err := fmt.Fprintf(c.stdout, format, args...); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
 // printJSON prints a value for programs.
 func (c *cli) printJSON(v any) error {
 	encoder := json.NewEncoder(c.stdout)

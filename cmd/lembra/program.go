@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -97,7 +98,7 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	if err := p.listen(ctx); err != nil {
 		return err
 	}
-	if err := p.openStore(parts); err != nil {
+	if err := p.openStore(parts); err != nil { //nolint:contextcheck // a store outlives the context of its opening
 		return err
 	}
 	p.embedder = parts.Embedder
@@ -108,7 +109,9 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 		return err
 	}
 	limits := p.config.Limits.limits()
-	p.access, err = access.New(p.store, p.store, access.Options{AdminKey: p.config.AdminKey, Limits: limits, Logger: p.logger})
+	p.access, err = access.New(p.store, p.store, access.Options{ //nolint:contextcheck // it outlives the context of its opening
+		AdminKey: p.config.AdminKey, Limits: limits, Logger: p.logger,
+	})
 	if err != nil {
 		return fmt.Errorf("open access: %w", err)
 	}
@@ -237,8 +240,8 @@ func (p *Program) Run(ctx context.Context) error {
 // Close closes everything, in the opposite order of opening.
 func (p *Program) Close() error {
 	p.close.Do(func() {
-		for i := len(p.closers) - 1; i >= 0; i-- {
-			p.closed = errors.Join(p.closed, p.closers[i]())
+		for _, closer := range slices.Backward(p.closers) {
+			p.closed = errors.Join(p.closed, closer())
 		}
 	})
 	return p.closed

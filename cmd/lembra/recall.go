@@ -65,7 +65,7 @@ prints the server's answer instead. Without --agent all agents are asked.`,
 // may be several.
 func (c *cli) printResults(answer lembra.RecallResponse, agents, explained bool) error {
 	if len(answer.Results) == 0 {
-		fmt.Fprintln(c.stderr, "nothing was recalled")
+		c.note("nothing was recalled")
 		return nil
 	}
 	head := []string{"#", "SCORE"}

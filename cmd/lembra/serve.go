@@ -53,17 +53,17 @@ func (c *cli) serve(ctx context.Context, config Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if file := p.NewKeyFile(); file != "" {
-		fmt.Fprintf(c.stderr, "lembra: this data folder is new: the API key of its tenant \"default\" is in %s\n", file)
+		c.note("lembra: this data folder is new: the API key of its tenant \"default\" is in %s", file)
 	}
 	// A server that cannot count its descriptors serves all the same.
 	descriptors, _ := observe.ReadDescriptors()
-	fmt.Fprintf(c.stderr, "lembra: listening on %s (up to %d connections, %d file descriptors)\n",
+	c.note("lembra: listening on %s (up to %d connections, %d file descriptors)",
 		p.URL(), config.ConnectionsMax, descriptors.Limit)
 	return p.Run(ctx)
 }
 
 // endFatally ends the process where the store cannot go on.
 func (c *cli) endFatally(err error) {
-	fmt.Fprintf(c.stderr, "lembra: the store failed, and the server ends; what was acknowledged is safe: %v\n", err)
+	c.note("lembra: the store failed, and the server ends; what was acknowledged is safe: %v", err)
 	os.Exit(exitStore)
 }

@@ -36,10 +36,10 @@ func (c *cli) statsCommand() *cobra.Command {
 			if asJSON {
 				return c.printJSON(stats)
 			}
-			fmt.Fprintf(c.stdout, "%d memories of %d agents in tenant %s, memorized from %s to %s\n",
+			err = c.printf("%d memories of %d agents in tenant %s, memorized from %s to %s\n",
 				stats.TotalMemories, stats.AgentCount, stats.TenantID, shortTime(stats.OldestMemory), shortTime(stats.NewestMemory))
-			if len(stats.Agents) == 0 {
-				return nil
+			if err != nil || len(stats.Agents) == 0 {
+				return err
 			}
 			rows := [][]string{{"MEMORIES", "AGENT"}}
 			for _, agent := range slices.SortedFunc(maps.Keys(stats.Agents), func(a, b string) int {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +30,7 @@ func (c *cli) tenantCreateCommand() *cobra.Command {
 				if _, err := m.CreateTenant(ctx, args[0]); err != nil {
 					return err
 				}
-				fmt.Fprintf(c.stderr, "tenant %s is made; \"lembra key create --tenant %s\" makes a key for it\n", args[0], args[0])
+				c.note("tenant %s is made; \"lembra key create --tenant %s\" makes a key for it", args[0], args[0])
 				return nil
 			})
 		},
@@ -90,7 +89,7 @@ func (c *cli) tenantDeleteCommand() *cobra.Command {
 				if err := m.DeleteTenant(ctx, args[0]); err != nil {
 					return err
 				}
-				fmt.Fprintf(c.stderr, "tenant %s is deleted\n", args[0])
+				c.note("tenant %s is deleted", args[0])
 				return nil
 			})
 		},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -16,8 +15,7 @@ func (c *cli) versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(c.stdout, "lembra %s%s %s %s/%s\n", lembra.Version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
+			return c.printf("lembra %s%s %s %s/%s\n", lembra.Version, revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
 	}
 }
