@@ -23,14 +23,17 @@ type term struct {
 // border: what is left over is zero, which no posting starts with. The last four
 // bytes of a block are the address of the next.
 const (
-	blockMin    = 12
-	levelMax    = 7
+	levelMax    = 28
 	linkSize    = 4
 	tfMax       = 1<<21 - 1 // three bytes, so that any posting fits the smallest block
 	postingsBuf = 128
 )
 
-func blockSize(level uint8) int { return blockMin << min(level, levelMax) }
+// blockSize is the size of a term's next block: with the square of their number,
+// so that the free end is a small part of all.
+func blockSize(level uint8) int { return 12 + int(level)*(8+int(level)) }
+
+func nextLevel(level uint8) uint8 { return min(level+1, levelMax) }
 
 func post(a *arena, t *term, ordinal, tf uint32) {
 	var b [binary.MaxVarintLen64]byte
@@ -47,7 +50,7 @@ func post(a *arena, t *term, ordinal, tf uint32) {
 		t.head, _ = a.alloc(blockSize(0))
 		t.tail, t.room = t.head, uint16(blockSize(0)-linkSize)
 	case int(t.room) < n:
-		t.level++
+		t.level = nextLevel(t.level)
 		next, _ := a.alloc(blockSize(t.level))
 		binary.LittleEndian.PutUint32(a.from(t.tail+uint32(t.room)), next)
 		t.tail, t.room = next, uint16(blockSize(t.level)-linkSize)
@@ -79,7 +82,7 @@ func (r *reader) reset(a *arena, t *term) {
 func (r *reader) load(addr uint32) {
 	b, size := r.a.from(addr), blockSize(r.level)
 	r.buf, r.link = b[:size-linkSize], b[size-linkSize:size]
-	r.level++
+	r.level = nextLevel(r.level)
 }
 
 // fill reads the next postings into ordinals and tfs and returns how many.
@@ -92,17 +95,25 @@ func (r *reader) fill() int {
 			buf = r.buf
 		}
 		v := uint64(buf[0])
-		if v < 0x80 {
+		switch {
+		case v < 0x80:
 			buf = buf[1:]
-		} else {
+		case len(buf) > 1 && buf[1] < 0x80:
+			v = v&0x7f | uint64(buf[1])<<7
+			buf = buf[2:]
+		default:
 			size := 0
 			v, size = binary.Uvarint(buf)
 			buf = buf[size:]
 		}
 		tf := uint32(1)
 		if v&1 != 0 {
-			many, size := binary.Uvarint(buf)
-			tf, buf = uint32(many), buf[size:]
+			if tf = uint32(buf[0]); tf < 0x80 {
+				buf = buf[1:]
+			} else {
+				many, size := binary.Uvarint(buf)
+				tf, buf = uint32(many), buf[size:]
+			}
 		}
 		last += uint32(v >> 1)
 		r.ordinals[n], r.tfs[n] = last-1, tf

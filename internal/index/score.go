@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -33,7 +34,6 @@ type scorer struct {
 
 	// tf is how often each term occurs in each memory of the window.
 	tf            [][windowMax]uint32
-	ids           []uint32
 	sessionScores map[uint32]float64
 	// parts, in the order of the words, and explained are of the memory scored
 	// last.
@@ -193,17 +193,7 @@ func (x *scorer) own(o uint32, d *doc) {
 	clear(x.tf)
 	var tokens [windowMax]float64
 	for i, neighbour := range window {
-		x.ids = x.s.termsOf(neighbour, x.ids[:0])
-		tokens[i] = float64(len(x.ids))
-		for _, id := range x.ids {
-			if x.filter[id>>6&63]>>(id&63)&1 != 0 {
-				for j := range x.terms {
-					if x.terms[j].id == id && x.terms[j].known {
-						x.tf[j][i]++
-					}
-				}
-			}
-		}
+		tokens[i] = float64(x.count(neighbour, i))
 	}
 	for i := range x.words {
 		p := part{}
@@ -221,6 +211,33 @@ func (x *scorer) own(o uint32, d *doc) {
 		}
 		x.parts[i] = p
 	}
+}
+
+// count adds to tf[…][k] how often each term occurs in a memory, and returns the
+// number of all its terms.
+func (x *scorer) count(o uint32, k int) int {
+	d := x.s.docs.at(o)
+	b := x.s.forward.from(d.forward)
+	for range d.tokens {
+		id := uint32(b[0])
+		if id < 0x80 {
+			b = b[1:]
+		} else if c := uint32(b[1]); c < 0x80 {
+			id = id&0x7f | c<<7
+			b = b[2:]
+		} else {
+			v, n := binary.Uvarint(b)
+			id, b = uint32(v), b[n:]
+		}
+		if x.filter[id>>6&63]>>(id&63)&1 != 0 {
+			for j := range x.terms {
+				if x.terms[j].id == id && x.terms[j].known {
+					x.tf[j][k]++
+				}
+			}
+		}
+	}
+	return int(d.tokens)
 }
 
 // impact is what BM25+ makes of a term that occurs tf times.
@@ -241,16 +258,7 @@ func (x *scorer) session(id uint32) float64 {
 		}
 	} else {
 		for _, o := range s.members {
-			x.ids = x.s.termsOf(o, x.ids[:0])
-			for _, id := range x.ids {
-				if x.filter[id>>6&63]>>(id&63)&1 != 0 {
-					for j := range x.terms {
-						if x.terms[j].id == id && x.terms[j].known {
-							x.tf[j][0]++
-						}
-					}
-				}
-			}
+			x.count(o, 0)
 		}
 	}
 	sum := 0.0

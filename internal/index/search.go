@@ -29,6 +29,7 @@ type search struct {
 	// counts and counted are one term's occurrences by session.
 	counts  []uint32
 	counted []uint32
+	run     run
 
 	estimates  []float32 // by slot
 	candidates []candidate
@@ -91,7 +92,7 @@ func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
 	defer s.searches.Put(x)
 	x.begin(s, q, f)
 	if !x.match.never {
-		x.run()
+		x.find()
 	}
 	return x.end()
 }
@@ -143,7 +144,7 @@ func (x *search) clear() {
 	x.used = x.used[:0]
 }
 
-func (x *search) run() {
+func (x *search) find() {
 	if id := x.match.session; id != 0 && len(x.s.sessions.at(id).members) <= x.s.tuning.smallDomain {
 		for _, o := range x.s.sessions.at(id).members {
 			if x.match.matches(o) {
@@ -203,8 +204,8 @@ func (x *search) tick(n int) {
 // walk reads the postings of a word's terms, and adds what they say to the
 // memories, their neighbours and their sessions.
 func (x *search) walk(w *word) {
-	for i := range w.terms {
-		t := &x.terms[w.terms[i]]
+	for _, i := range w.terms {
+		t := &x.terms[i]
 		if !t.known {
 			continue
 		}
@@ -218,6 +219,8 @@ func (x *search) walk(w *word) {
 			x.tick(n)
 			x.spread(w.number, float32(t.idf), n)
 		}
+		x.flush(w.number)
+		x.run.session = 0
 		for _, id := range x.counted {
 			c := &x.sessions[id]
 			if c.word == 0 {
@@ -240,10 +243,22 @@ func (x *search) use(id uint32) {
 	}
 }
 
+// A run is a stretch of one session, while postings of it follow each other:
+// the largest part so far of each of its members from low to high.
+type run struct {
+	session   uint32
+	members   []uint32
+	low, high int
+	// parts are the bits of floats, which for positive ones are in the order of
+	// the floats, and quicker to compare; that of member i is at i+reachBefore.
+	parts []uint32
+}
+
 // spread adds the weights of the reader's n postings to their memories and
 // neighbours.
 func (x *search) spread(word uint32, idf float32, n int) {
 	base, slope := float32(x.base), float32(x.slope)
+	r := &x.run
 	for i, o := range x.reader.ordinals[:n] {
 		d := x.s.docs.at(o)
 		if d.session == dead {
@@ -251,31 +266,51 @@ func (x *search) spread(word uint32, idf float32, n int) {
 		}
 		tf := float32(x.reader.tfs[i])
 		v := idf * (tf*(k1+1)/(tf+base+slope*float32(d.tokens)) + delta)
-		x.memories[o].add(word, v)
-		x.blocks[o>>blockBits] = true
 		if d.session == 0 {
+			x.memories[o].add(word, v)
+			x.blocks[o>>blockBits] = true
 			continue
 		}
 		if x.counts[d.session] == 0 {
 			x.counted = append(x.counted, d.session)
 		}
 		x.counts[d.session] += x.reader.tfs[i]
-		x.spreadTo(word, v, o, d)
+		low := int(d.position) - reachBefore
+		high := low + windowMax
+		if d.session != r.session || low > r.high || high < r.low {
+			x.flush(word)
+			if d.session != r.session {
+				r.session, r.members = d.session, x.s.sessions.at(d.session).members
+				r.parts = sized(r.parts, len(r.members)+windowMax)
+			}
+			r.low, r.high = low, high
+		}
+		r.low, r.high = min(r.low, low), max(r.high, high)
+		parts := (*[windowMax]uint32)(r.parts[low+reachBefore:])
+		parts[0] = max(parts[0], math.Float32bits(v*share3Before))
+		parts[1] = max(parts[1], math.Float32bits(v*share2Before))
+		parts[2] = max(parts[2], math.Float32bits(v*share1Before))
+		parts[3] = max(parts[3], math.Float32bits(v))
+		parts[4] = max(parts[4], math.Float32bits(v*share1Behind))
+		parts[5] = max(parts[5], math.Float32bits(v*share2Behind))
+		parts[6] = max(parts[6], math.Float32bits(v*share3Behind))
+		parts[7] = max(parts[7], math.Float32bits(v*share4Behind))
 	}
 }
 
-// spreadTo adds the weight of one posting to the neighbours. Their blocks are
-// marked with their session.
-func (x *search) spreadTo(word uint32, v float32, o uint32, d *doc) {
-	members := x.s.sessions.at(d.session).members
-	at := int(d.position)
-	window := members[max(0, at-reachBefore):min(len(members), at+reachBehind+1)]
-	by := -min(at, reachBefore)
-	for i, neighbour := range window {
-		if by+i != 0 {
-			x.memories[neighbour].add(word, v*float32(share(by+i)))
-		}
+// flush adds a run's parts to its members, whose blocks are marked with their
+// session.
+func (x *search) flush(word uint32) {
+	r := &x.run
+	if r.session == 0 {
+		return
 	}
+	parts := r.parts[max(r.low, 0)+reachBefore:]
+	for i, o := range r.members[max(r.low, 0):min(r.high, len(r.members))] {
+		x.memories[o].add(word, math.Float32frombits(parts[i]))
+	}
+	clear(r.parts[r.low+reachBefore : r.high+reachBefore])
+	r.low, r.high = 0, 0
 }
 
 // estimate works out the cosines of all slots: estimates from the codes, or the
@@ -362,48 +397,58 @@ func (x *search) first(frequent []word) bool {
 	return len(x.candidates) <= limit
 }
 
+// firstBlock does the first pass on the memories from one ordinal to another,
+// which are of one chunk.
 func (x *search) firstBlock(from, to uint32, open float32) {
+	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:]
+	memories := x.memories[from:to]
+	docs = docs[:len(memories)]
 	vectorWeight, mean := float32(x.vectorWeight), float32(x.mean)
 	extra := float32(x.recencyWeight + x.importanceWeight)
-	for o := from; o < to; o++ {
-		session := x.s.docs.at(o).session
+	// What a part must reach to matter; it rises as better ones are found.
+	least := x.least(open)
+	for i := range memories {
+		session := docs[i].session
 		if session == dead {
 			continue
 		}
-		part := x.memories[o].sum
+		part := memories[i].sum
 		if session != 0 {
 			part += x.sessions[session].sum
 		}
-		lexical := part > 0
-		has := false
+		lexical, has := part > 0, false
 		if x.query != nil {
 			var cosine float32
-			if cosine, has = x.similarity(o); has {
+			if cosine, has = x.similarity(from + uint32(i)); has {
 				part += vectorWeight * (cosine - mean)
 			}
 		}
-		if !has && (!x.lexical || !lexical && open == 0) {
+		if part+extra < least || !has && (!x.lexical || !lexical && open == 0) {
 			continue
 		}
-		full := len(x.best) == x.TopK
-		if full && part+extra < x.best[0]-open {
-			continue
-		}
+		o := from + uint32(i)
 		if extra > 0 {
 			d := x.s.details.at(o)
 			part += float32(x.recency(d) + x.importance(d))
-			if full && part < x.best[0]-open {
-				continue
-			}
 		}
-		if !x.match.matches(o) {
+		if part < least || !x.match.matches(o) {
 			continue
 		}
 		x.candidates = append(x.candidates, candidate{part, o})
 		if lexical || has {
 			x.note(part)
+			least = x.least(open)
 		}
 	}
+}
+
+// least returns what a part of a score must reach for its memory to be among
+// the hits with all that is open.
+func (x *search) least(open float32) float32 {
+	if len(x.best) < x.TopK {
+		return -math.MaxFloat32
+	}
+	return x.best[0] - open - slack(x.best[0])
 }
 
 // note keeps the best TopK parts of scores in a heap, the least one on top.
@@ -439,10 +484,8 @@ func (x *search) note(part float32) {
 // prune drops candidates that cannot be among the hits: not even with all that
 // is open.
 func (x *search) prune(open float64) {
-	if len(x.best) == x.TopK {
-		least := x.best[0] - float32(open) - slack(x.best[0])
-		x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part < least })
-	}
+	least := x.least(float32(open))
+	x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part < least })
 	x.kept = len(x.candidates)
 }
 

@@ -10,23 +10,35 @@ import (
 type session struct {
 	members []uint32
 	tokens  uint64
+	// least is not more than the least ordinal of the members.
+	least uint32
 	// terms counts the terms of all members, in a session of many; nil in a
 	// small one, where reading the members is quick enough.
 	terms *termCounts
 }
 
-// Neighbours reach so far, and weigh so much: a memory takes part in the score
-// of those behind it, and of those before it.
+// A memory takes part in the score of those up to four places behind it and
+// three before it in its session, with these shares of its own.
 const (
+	share4Behind = .15
+	share3Behind = .3
+	share2Behind = .5
+	share1Behind = .7
+	share1Before = .6
+	share2Before = .4
+	share3Before = .2
+
 	reachBehind = 4
 	reachBefore = 3
 	windowMax   = reachBefore + 1 + reachBehind
 )
 
 // share returns the share that a memory has in the score of the one that stands
-// by places behind it in their session; by is negative where it stands before.
+// by places behind it; by is negative where that stands before it.
 func share(by int) float64 {
-	return [windowMax]float64{.2, .4, .6, 1, .7, .5, .3, .15}[by+reachBefore]
+	return [windowMax]float64{
+		share3Before, share2Before, share1Before, 1, share1Behind, share2Behind, share3Behind, share4Behind,
+	}[by+reachBefore]
 }
 
 // join puts a memory into its session. own are its terms; how often each occurs
@@ -46,10 +58,14 @@ func (s *Shelf) join(ordinal, id uint32, own []uint32) {
 	}
 	if len(x.members) == 1 {
 		s.sessionCount++
+		x.least = ordinal
 	}
+	x.least = min(x.least, ordinal)
 	x.tokens += uint64(d.tokens)
 	s.sessionTokens += uint64(d.tokens)
-	s.markShared(x, ordinal, own)
+	if !s.markByLast(x.least, id, own) {
+		s.markShared(x, ordinal, own)
+	}
 	switch {
 	case x.terms != nil:
 		x.terms.addAll(own, 1)
@@ -111,6 +127,23 @@ func (s *Shelf) markShared(x *session, ordinal uint32, own []uint32) {
 			}
 		}
 	}
+}
+
+// markByLast does what markShared does by looking at each term's last posting:
+// mostly that is of the session itself, or older than all of it. It returns false
+// where that does not tell.
+func (s *Shelf) markByLast(least, session uint32, own []uint32) bool {
+	for _, t := range own {
+		last := s.terms.at(t).last
+		if last <= least {
+			continue
+		}
+		if s.docs.at(last-1).session != session {
+			return false
+		}
+		s.counts[t] |= inSession
+	}
+	return true
 }
 
 // bytes is what a session holds beside its place in the column.

@@ -44,11 +44,15 @@ type slot struct {
 
 const none = math.MaxUint32
 
-// Values of 32-bit floats are kept as 12-bit integers, two in three bytes: of
-// the first ten neighbours among a million, 8 bits lose one in twenty.
+// Values of 32-bit floats are kept as integers of 10 bits, four in five bytes: of
+// the first ten neighbours among a million, 8 bits lose one in twenty, 10 bits one
+// in a hundred.
 const (
-	packedMax  = 1<<11 - 1
-	packedBias = 1 << 11
+	packedBits = 10
+	packedMax  = 1<<(packedBits-1) - 1
+	packedBias = 1 << (packedBits - 1)
+	packedMask = 1<<packedBits - 1
+	packedSize = 5 // bytes of a group of four
 )
 
 func (v *vectors) init(dimension int, element lembra.Element) {
@@ -57,7 +61,7 @@ func (v *vectors) init(dimension int, element lembra.Element) {
 	v.codes.width = v.rotation.size / 64
 	v.values.width = dimension
 	if element == lembra.Float32 {
-		v.values.width = (dimension + 1) / 2 * 3
+		v.values.width = (dimension + 3) / 4 * packedSize
 	}
 	v.sum = make([]float64, dimension)
 	v.row = make([]byte, v.values.width)
@@ -91,16 +95,16 @@ func (v *vectors) add(ordinal uint32, dimension int, element lembra.Element, dat
 
 func (v *vectors) keep(ordinal uint32, element lembra.Element, data []byte) {
 	decode(element, data, v.unit)
+	square := 0
 	if v.element == lembra.Float32 {
-		pack(v.row, v.unit)
+		square = pack(v.row, v.unit)
 	} else {
-		toInt8(v.row, v.unit, element)
+		square = toInt8(v.row, v.unit, element)
 	}
 	v.values.add(v.row)
 	x := slot{owner: ordinal}
-	v.unpack(v.row, v.unit)
-	if norm := length(v.unit); norm > 0 {
-		x.inverse = float32(1 / norm)
+	if square > 0 {
+		x.inverse = float32(1 / math.Sqrt(float64(square)))
 	}
 	for i := range v.unit {
 		v.unit[i] *= x.inverse
@@ -156,15 +160,19 @@ func length(x []float32) float64 {
 	return math.Sqrt(sum)
 }
 
+// largest returns the largest absolute value; the bits of positive floats are in
+// their order.
 func largest(x []float32) float32 {
-	most := float32(0)
+	most := uint32(0)
 	for _, f := range x {
-		most = max(most, f, -f)
+		most = max(most, math.Float32bits(f)&^(1<<31))
 	}
-	return most
+	return math.Float32frombits(most)
 }
 
-func toInt8(row []byte, x []float32, element lembra.Element) {
+// toInt8 writes a vector as bytes. x becomes what is written, whose squares it
+// returns the sum of.
+func toInt8(row []byte, x []float32, element lembra.Element) (square int) {
 	scale := float32(1)
 	if element != lembra.Int8 {
 		if scale = largest(x); scale > 0 {
@@ -172,30 +180,46 @@ func toInt8(row []byte, x []float32, element lembra.Element) {
 		}
 	}
 	for i, f := range x {
-		row[i] = byte(int8(math.Round(float64(f * scale))))
+		a := round(f * scale)
+		row[i], x[i] = byte(int8(a)), float32(a)
+		square += int(a) * int(a)
 	}
+	return square
 }
 
-func pack(row []byte, x []float32) {
+// pack writes a vector as integers of 10 bits; otherwise like toInt8.
+func pack(row []byte, x []float32) (square int) {
 	scale := largest(x)
 	if scale > 0 {
 		scale = packedMax / scale
 	}
-	for i := 0; i < len(x); i += 2 {
-		a, b := round(x[i]*scale)+packedBias, int32(packedBias)
-		if i+1 < len(x) {
-			b += round(x[i+1] * scale)
+	for at := 0; at < len(x); at += 4 {
+		group := x[at:min(at+4, len(x))]
+		bits := uint64(0)
+		for i, f := range group {
+			a := round(f * scale)
+			group[i] = float32(a)
+			square += int(a) * int(a)
+			bits |= uint64(a+packedBias) << (i * packedBits)
 		}
-		at := i / 2 * 3
-		row[at], row[at+1], row[at+2] = byte(a), byte(a>>8)|byte(b<<4), byte(b>>4)
+		to := row[at/4*packedSize:][:packedSize]
+		binary.LittleEndian.PutUint32(to, uint32(bits))
+		to[4] = byte(bits >> 32)
 	}
+	return square
+}
+
+// group reads four values of a row; only the lowest 40 bits count.
+func group(row []byte) uint64 {
+	if len(row) >= 8 {
+		return binary.LittleEndian.Uint64(row)
+	}
+	return uint64(binary.LittleEndian.Uint32(row)) | uint64(row[4])<<32
 }
 
 func round(f float32) int32 {
-	if f < 0 {
-		return int32(f - 0.5)
-	}
-	return int32(f + 0.5)
+	// Half of the same sign, without a branch that random signs would miss.
+	return int32(f + math.Float32frombits(math.Float32bits(0.5)|math.Float32bits(f)&(1<<31)))
 }
 
 // unpack reads a row of values.
@@ -207,12 +231,8 @@ func (v *vectors) unpack(row []byte, into []float32) {
 		return
 	}
 	for i := range into {
-		at := i / 2 * 3
-		if i&1 == 0 {
-			into[i] = float32(int32(row[at]) | int32(row[at+1]&15)<<8 - packedBias)
-		} else {
-			into[i] = float32(int32(row[at+1]>>4) | int32(row[at+2])<<4 - packedBias)
-		}
+		bits := group(row[i/4*packedSize:])
+		into[i] = float32(int32(bits>>(i%4*packedBits)&packedMask) - packedBias)
 	}
 }
 
@@ -311,72 +331,76 @@ func (v *vectors) cosine(q *queryVector, at uint32) float64 {
 		}
 		return (s0 + s1 + s2 + s3) * float64(v.slots.at(at).inverse)
 	}
-	for len(x) >= 4 && len(row) >= 6 {
-		s0 += x[0] * float64(int32(row[0])|int32(row[1]&15)<<8)
-		s1 += x[1] * float64(int32(row[1]>>4)|int32(row[2])<<4)
-		s2 += x[2] * float64(int32(row[3])|int32(row[4]&15)<<8)
-		s3 += x[3] * float64(int32(row[4]>>4)|int32(row[5])<<4)
-		x, row = x[4:], row[6:]
+	for ; len(x) >= 4; x, row = x[4:], row[packedSize:] {
+		bits := group(row)
+		s0 += x[0] * float64(int32(bits&packedMask))
+		s1 += x[1] * float64(int32(bits>>packedBits&packedMask))
+		s2 += x[2] * float64(int32(bits>>(2*packedBits)&packedMask))
+		s3 += x[3] * float64(int32(bits>>(3*packedBits)&packedMask))
 	}
 	for i := range x {
-		at := i / 2 * 3
-		if i&1 == 0 {
-			s0 += x[i] * float64(int32(row[at])|int32(row[at+1]&15)<<8)
-		} else {
-			s0 += x[i] * float64(int32(row[at+1]>>4)|int32(row[at+2])<<4)
-		}
+		s0 += x[i] * float64(int32(group(row)>>(i*packedBits)&packedMask))
 	}
 	return (s0 + s1 + s2 + s3 - packedBias*q.sum) * float64(v.slots.at(at).inverse)
 }
 
 // A rotation turns vectors about, the same way each, so that no dimension says
 // more than another and one bit of each tells the direction (RaBitQ, arXiv
-// 2405.12497): twice random signs and a Walsh-Hadamard transform.
+// 2405.12497): random signs and a Walsh-Hadamard transform.
 type rotation struct {
 	size  int
-	signs [2][]float32
-	// stretch is what the transforms lengthen a vector by.
+	signs []float32
+	// stretch is what the transform lengthens a vector by.
 	stretch float32
 }
 
 func newRotation(dimension int) rotation {
 	size := max(64, 1<<bits.Len(uint(dimension-1)))
-	r := rotation{size: size, stretch: float32(size)}
+	r := rotation{size: size, signs: make([]float32, size), stretch: float32(math.Sqrt(float64(size)))}
 	state := uint64(1)
-	for round := range r.signs {
-		r.signs[round] = make([]float32, size)
-		for i := range r.signs[round] {
-			// SplitMix64 (Steele, Lea, Flood 2014).
-			state += 0x9E3779B97F4A7C15
-			z := (state ^ state>>30) * 0xBF58476D1CE4E5B9
-			z = (z ^ z>>27) * 0x94D049BB133111EB
-			r.signs[round][i] = 1 - 2*float32((z^z>>31)&1)
-		}
+	for i := range r.signs {
+		// SplitMix64 (Steele, Lea, Flood 2014).
+		state += 0x9E3779B97F4A7C15
+		z := (state ^ state>>30) * 0xBF58476D1CE4E5B9
+		z = (z ^ z>>27) * 0x94D049BB133111EB
+		r.signs[i] = 1 - 2*float32((z^z>>31)&1)
 	}
 	return r
 }
 
-func (r *rotation) bytes() int64 { return int64(unsafe.Sizeof(*r)) + 8*int64(r.size) }
+func (r *rotation) bytes() int64 { return int64(unsafe.Sizeof(*r)) + 4*int64(r.size) }
 
 func (r *rotation) rotate(x, into []float32) {
-	n := copy(into, x)
-	clear(into[n:])
-	for _, signs := range r.signs {
-		for i, s := range signs {
-			into[i] *= s
-		}
-		transform(into)
+	for i, f := range x {
+		into[i] = f * r.signs[i]
 	}
+	clear(into[len(x):])
+	transform(into)
 }
 
-// transform is the Walsh-Hadamard transform, in place.
+// transform is the Walsh-Hadamard transform, in place, of 64 values or more: two
+// stages at a time, as long as there are two.
 func transform(x []float32) {
-	for half := 1; half < len(x); half *= 2 {
-		for from := 0; from < len(x); from += 2 * half {
-			a, b := x[from:from+half], x[from+half:from+2*half]
-			for i, f := range a {
-				a[i], b[i] = f+b[i], f-b[i]
+	for q := x; len(q) >= 4; q = q[4:] {
+		a, b, c, d := q[0]+q[1], q[0]-q[1], q[2]+q[3], q[2]-q[3]
+		q[0], q[1], q[2], q[3] = a+c, b+d, a-c, b-d
+	}
+	part := 4
+	for ; 4*part <= len(x); part *= 4 {
+		for from := 0; from < len(x); from += 4 * part {
+			p, q := x[from:from+part], x[from+part:from+2*part]
+			r, s := x[from+2*part:from+3*part], x[from+3*part:from+4*part]
+			q, r, s = q[:len(p)], r[:len(p)], s[:len(p)]
+			for i := range p {
+				a, b, c, d := p[i]+q[i], p[i]-q[i], r[i]+s[i], r[i]-s[i]
+				p[i], q[i], r[i], s[i] = a+c, b+d, a-c, b-d
 			}
+		}
+	}
+	if part < len(x) {
+		p, q := x[:part], x[part:2*part]
+		for i, f := range p {
+			p[i], q[i] = f+q[i], f-q[i]
 		}
 	}
 }
