@@ -136,8 +136,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e := &Engine{o: o, wake: make(chan struct{}, 1)}
 	e.bigScans = semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)-1)))
-	e.writers.byAgent = map[agentKey]*writer{}
-	e.writers.dying = map[dyingKey]int{}
+	e.writers.init()
 	e.shelves.init(e)
 	e.metrics = newMetrics(o.Registerer, e)
 	if err := e.openModels(ctx); err != nil {

@@ -39,19 +39,69 @@ type writers struct {
 	byAgent map[agentKey]*writer
 	queued  int
 	closed  bool
+	// hands takes a writer that has work to a goroutine that has none; quit ends
+	// those that wait for one.
+	hands chan *writer
+	quit  chan struct{}
+	// waiting counts them.
+	waiting atomic.Int32
 	// dying holds the memories whose deletion is applied but perhaps not yet
 	// on disk: an answer that one of them is gone waits for that.
 	dying map[dyingKey]int
 }
 
+// handsMax is how many goroutines wait for the next writer that has work, with
+// the stack that they have grown; further ones end.
+const handsMax = 64
+
+func (ws *writers) init() {
+	ws.byAgent = map[agentKey]*writer{}
+	ws.dying = map[dyingKey]int{}
+	ws.hands = make(chan *writer)
+	ws.quit = make(chan struct{})
+}
+
 func (ws *writers) close() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	ws.closed = true
+	if !ws.closed {
+		ws.closed = true
+		close(ws.quit)
+	}
 }
 
-// A writer appends to the log of one agent. Its goroutine lives as long as there
-// is work; then the writer is forgotten, and what it knew of the log with it.
+// start lets a writer run. ws.mu is held.
+func (e *Engine) start(w *writer) {
+	ws := &e.writers
+	select {
+	case ws.hands <- w:
+	default:
+		e.writing.Go(func() {
+			for w != nil {
+				w.run()
+				w = ws.next()
+			}
+		})
+	}
+}
+
+// next waits for a writer that has work; nil where enough goroutines wait, and
+// when the engine closes.
+func (ws *writers) next() *writer {
+	defer ws.waiting.Add(-1)
+	if ws.waiting.Add(1) > handsMax {
+		return nil
+	}
+	select {
+	case w := <-ws.hands:
+		return w
+	case <-ws.quit:
+		return nil
+	}
+}
+
+// A writer appends to the log of one agent. It lives as long as there is work;
+// then it is forgotten, and what it knew of the log with it.
 type writer struct {
 	e     *Engine
 	key   agentKey
@@ -135,7 +185,7 @@ func (e *Engine) submit(ctx context.Context, key agentKey, t *ticket, intents ..
 	if w == nil {
 		w = &writer{e: e, key: key}
 		ws.byAgent[key] = w
-		e.writing.Go(w.run)
+		e.start(w)
 	} else if len(w.queue) > 0 && len(w.queue)+len(ops) > e.o.QueueMax {
 		return nil, &lembra.Error{
 			Code: lembra.CodeOverloaded, Limit: int64(e.o.QueueMax), RetryAfter: time.Second,
