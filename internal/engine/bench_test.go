@@ -136,6 +136,7 @@ func BenchmarkAgent(b *testing.B) {
 func benchAgent(b *testing.B, n int) {
 	x := newBench(b, b.TempDir())
 	defer func() { x.close(b) }()
+	x.fill(b, "a", 1)
 	x.recall(b, "a", lembra.ModeHybrid, 0) // the shelf is warm, so that inserts pay for it
 	b.Run("insert", func(b *testing.B) {
 		start := time.Now()
@@ -144,7 +145,7 @@ func benchAgent(b *testing.B, n int) {
 		b.ReportMetric(float64(x.diskBytes(b))/float64(n), "disk-B/memory")
 		b.ReportMetric(float64(x.engine.ShelfFigures().Bytes)/float64(n), "shelf-B/memory")
 	})
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	processors := runtime.GOMAXPROCS(1)
 	for _, mode := range []lembra.Mode{lembra.ModeLexical, lembra.ModeSemantic, lembra.ModeHybrid} {
 		b.Run(string(mode), func(b *testing.B) {
 			times := make([]time.Duration, 0, benchQueries)
@@ -154,6 +155,7 @@ func benchAgent(b *testing.B, n int) {
 			reportQuantiles(b, times)
 		})
 	}
+	runtime.GOMAXPROCS(processors)
 	if n >= 100_000 {
 		b.Run("agreement", func(b *testing.B) { x.agreement(b) })
 		b.Run("open-after-kill", func(b *testing.B) { x.openCopy(b) })

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"lembra/internal/index"
 	"lembra/internal/record"
 )
@@ -290,16 +292,9 @@ func (w *warm) rebuild(ctx context.Context, e *Engine) (int64, error) {
 	next := &warm{log: w.log, shelf: index.New(e.models.serving().Model())}
 	// What is living is read after the head: records up to newest may be among
 	// it already, or may have come and gone.
-	var newest uint64
-	for r, err := range log.Living(ctx, w.log) {
-		if err != nil {
-			return 0, fmt.Errorf("build shelf: %w", err)
-		}
-		e.refresh(r.GetPut())
-		if err := next.shelf.Apply(r); err != nil {
-			return 0, fmt.Errorf("build shelf from record %d: %w", r.Number, err)
-		}
-		newest = r.Number
+	newest, err := next.fill(ctx, e)
+	if err != nil {
+		return 0, err
 	}
 	if head.Log == w.log {
 		next.shelf.SetLast(head.Last)
@@ -315,6 +310,60 @@ func (w *warm) rebuild(ctx context.Context, e *Engine) (int64, error) {
 	}
 	w.shelf, w.lastID = next.shelf, next.lastID
 	return max(1, w.shelf.Bytes()), nil
+}
+
+// fillBatch is how many records go from the store to the shelf at once.
+const fillBatch = 256
+
+// fill adds the log's living memories to the shelf, and returns the number of the
+// last one. One goroutine reads and decodes while the other adds.
+func (w *warm) fill(ctx context.Context, e *Engine) (newest uint64, err error) {
+	batches := make(chan []*record.Record, 4)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(batches)
+		return e.readLiving(ctx, w.log, batches)
+	})
+	group.Go(func() error {
+		for batch := range batches {
+			for _, r := range batch {
+				if err := w.shelf.Apply(r); err != nil {
+					return fmt.Errorf("build shelf from record %d: %w", r.Number, err)
+				}
+				newest = r.Number
+			}
+		}
+		return nil
+	})
+	err = group.Wait()
+	return newest, err
+}
+
+// readLiving sends a log's living memories in batches.
+func (e *Engine) readLiving(ctx context.Context, log record.LogID, batches chan<- []*record.Record) error {
+	var batch []*record.Record
+	send := func() error {
+		select {
+		case batches <- batch:
+			batch = make([]*record.Record, 0, fillBatch)
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for r, err := range e.o.Log.Living(ctx, log) {
+		if err != nil {
+			return fmt.Errorf("build shelf: %w", err)
+		}
+		e.refresh(r.GetPut())
+		if batch = append(batch, r); len(batch) < fillBatch {
+			continue
+		}
+		if err := send(); err != nil {
+			return err
+		}
+	}
+	return send()
 }
 
 // follow applies the records behind the shelf's last one; puts up to newest are
