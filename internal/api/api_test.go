@@ -1,14 +1,10 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -172,8 +168,13 @@ func TestBatch(t *testing.T) {
 		ok("b"),
 	}, ",")+`]}`)
 	// Positions count for the idempotency key, so the bad ones keep their places.
-	if n := len(l.fake.requests); n != 10 || l.fake.requests[9].Content != "last" || l.fake.requests[5].AgentID != "" {
+	if n := len(l.fake.requests); n != 10 || l.fake.requests[9].Content != "last" {
 		t.Errorf("the engine got %+v", l.fake.requests)
+	}
+	for i, r := range l.fake.requests[1:9] {
+		if diff := cmp.Diff(lembra.MemorizeRequest{}, r); diff != "" {
+			t.Errorf("the engine got something of the bad memory %d:\n%s", i+1, diff)
+		}
 	}
 	// The engine's own errors get their place too.
 	l.fake.err = &lembra.Error{Code: lembra.CodeConflict, Field: "memory_id", Message: "taken"}
@@ -543,145 +544,4 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		}
 	}
 	wantStatus(t, l.send("HEAD", "/memories/m1", keyRead, ""), 200)
-}
-
-func TestErrorsOfTheEngine(t *testing.T) {
-	l := newLab(t)
-	codes := []lembra.Code{
-		lembra.CodeInvalid, lembra.CodeTooLarge, lembra.CodeUnauthorized, lembra.CodeForbidden, lembra.CodeTenantMismatch,
-		lembra.CodeNotFound, lembra.CodeMethodNotAllowed, lembra.CodeConflict, lembra.CodeAmbiguous, lembra.CodeIdempotency,
-		lembra.CodeVersionMismatch, lembra.CodeUnsupportedMedia, lembra.CodeAgentTooLarge, lembra.CodeTooManyAgents,
-		lembra.CodeRateLimited, lembra.CodeOverloaded, lembra.CodeStoreReadOnly, lembra.CodeUnavailable, lembra.CodeDeadline,
-		lembra.CodeInternal,
-	}
-	for _, code := range codes {
-		l.logs.Reset()
-		l.fake.err = &lembra.Error{Code: code, Message: "because", Field: "f", Limit: 5, RetryAfter: 1500 * time.Millisecond, Err: errors.New("secret cause")}
-		w := l.send("POST", "/memorize", keyWrite, memory)
-		body := w.Body.String()
-		p := wantProblem(t, w, code, "f")
-		if p.Detail != "because" || p.Limit != 5 || strings.Contains(body, "secret") {
-			t.Errorf("%s: %s", code, body)
-		}
-		again := w.Code == 429 || w.Code == 503
-		if got := w.Header().Get("Retry-After"); again != (got == "2") || again != (p.RetryAfter == 2) {
-			t.Errorf("%s: Retry-After %q, retry_after %d", code, got, p.RetryAfter)
-		}
-		id := w.Header().Get("X-Request-Id")
-		if n := strings.Count(l.logs.String(), "\n"); n != 1 || !strings.Contains(l.logs.String(), id) || !strings.Contains(l.logs.String(), "secret cause") {
-			t.Errorf("%s: %d lines of log: %s", code, n, l.logs)
-		}
-		loud := strings.Contains(l.logs.String(), `"level":"ERROR"`)
-		if want := w.Code >= 500 && code != lembra.CodeOverloaded; loud != want {
-			t.Errorf("%s: logged as an error: %t, want %t", code, loud, want)
-		}
-	}
-	for err, code := range map[error]lembra.Code{
-		errors.New("boom"): lembra.CodeInternal,
-		fmt.Errorf("append: %w", context.DeadlineExceeded):                                       lembra.CodeDeadline,
-		fmt.Errorf("append: %w", context.Canceled):                                               lembra.CodeUnavailable,
-		fmt.Errorf("append: %w", &lembra.Error{Code: lembra.CodeStoreReadOnly, Message: "full"}): lembra.CodeStoreReadOnly,
-	} {
-		l.fake.err = err
-		w := l.send("GET", "/memories/m1", keyRead, "")
-		if body := w.Body.String(); strings.Contains(body, "boom") || strings.Contains(body, "append") {
-			t.Errorf("the cause is shown: %s", body)
-		}
-		wantProblem(t, w, code, "")
-		if w.Header().Get("ETag") != "" {
-			t.Error("an error has an ETag")
-		}
-	}
-}
-
-func TestAdmissionRefuses(t *testing.T) {
-	l := newLab(t)
-	l.fake.refused = &lembra.Error{Code: lembra.CodeOverloaded, Message: "full", RetryAfter: 3 * time.Second}
-	for _, rt := range routes() {
-		target := strings.NewReplacer("{memory_id}", "m", "{agent_id}", "a", "{tenant_id}", "acme", "{key_id}", "k").Replace(rt.path)
-		key := keyAll
-		if rt.need == needServer {
-			key = keyServer
-		}
-		body := map[string]string{"/memorize": memory, "/memorize/batch": `{"memories":[` + memory + `]}`, "/recall": `{"query":"q"}`, "/forget": `{"user_id":"u"}`, "/tenants": `{"tenant_id":"t"}`}[rt.path]
-		if body == "" {
-			body = "{}"
-		}
-		l.fake.called = ""
-		w := l.send(rt.method, target, key, body)
-		if rt.need == needNone {
-			if w.Code != 200 {
-				t.Errorf("%s %s waits for its turn: %d", rt.method, target, w.Code)
-			}
-			continue
-		}
-		p := wantProblem(t, w, lembra.CodeOverloaded, "")
-		if p.RetryAfter != 3 || l.fake.called != "" {
-			t.Errorf("%s %s: retry after %d, called %q", rt.method, target, p.RetryAfter, l.fake.called)
-		}
-	}
-}
-
-func TestRequestTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, func(c *Config) { c.RequestTimeout = 5 * time.Second })
-		l.fake.onCall = func(ctx context.Context) { <-ctx.Done() }
-		l.fake.err = context.DeadlineExceeded
-		start := time.Now()
-		wantProblem(t, l.send("POST", "/memorize", keyWrite, memory), lembra.CodeDeadline, "")
-		if took := time.Since(start); took != 5*time.Second {
-			t.Errorf("took %s", took)
-		}
-	})
-}
-
-func TestPanic(t *testing.T) {
-	l := newLab(t)
-	l.fake.onCall = func(context.Context) { panic("oh no") }
-	w := l.send("POST", "/memorize", keyWrite, memory)
-	if strings.Contains(w.Body.String(), "oh no") {
-		t.Errorf("the panic is shown: %s", w.Body)
-	}
-	wantProblem(t, w, lembra.CodeInternal, "")
-	if n := strings.Count(l.logs.String(), "\n"); n != 1 || !strings.Contains(l.logs.String(), "oh no") || !strings.Contains(l.logs.String(), "fake_test.go") {
-		t.Errorf("%d lines of log, want one with the stack: %s", n, l.logs)
-	}
-	l.fake.onCall = func(context.Context) { panic(http.ErrAbortHandler) }
-	l.logs.Reset()
-	func() {
-		defer func() {
-			if p := recover(); p != http.ErrAbortHandler {
-				t.Errorf("recovered %v", p)
-			}
-		}()
-		l.handler.ServeHTTP(httptest.NewRecorder(), requestWithKey(t, "POST", "/memorize", memory))
-	}()
-	if l.logs.Len() != 0 || l.fake.working != 0 {
-		t.Errorf("an aborted request: %d at work, log %s", l.fake.working, l.logs)
-	}
-}
-
-func requestWithKey(t *testing.T, method, target, body string) *http.Request {
-	t.Helper()
-	r := httptest.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
-	r.Header.Set("X-API-Key", keyAll)
-	return r
-}
-
-func TestErrorLogIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t)
-		l.fake.err = errors.New("disk on fire")
-		for range 100 {
-			l.send("GET", "/memories/m1", keyRead, "")
-		}
-		if n := strings.Count(l.logs.String(), "\n"); n != errorLinesPerSecondMax {
-			t.Errorf("%d lines in a second, want %d", n, errorLinesPerSecondMax)
-		}
-		time.Sleep(time.Second)
-		l.send("GET", "/memories/m1", keyRead, "")
-		if want := fmt.Sprintf(`"suppressed":%d`, 100-errorLinesPerSecondMax); !strings.Contains(l.logs.String(), want) {
-			t.Errorf("the next line does not say %s", want)
-		}
-	})
 }
