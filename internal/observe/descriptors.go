@@ -27,8 +27,7 @@ func ReadDescriptors() (Descriptors, error) {
 }
 
 // RaiseDescriptorLimit raises the soft limit of descriptors to the hard one and
-// returns it. The Go runtime does so at the start too, but gives the hint no
-// more than its best effort.
+// returns it. Package os does so at the start too, where nobody hears of it.
 func RaiseDescriptorLimit() (uint64, error) {
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
