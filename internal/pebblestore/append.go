@@ -49,7 +49,11 @@ func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, reco
 	if err := a.build(); err != nil {
 		return 0, end, fmt.Errorf("append: %w", errors.Join(err, a.batch.Close()))
 	}
-	if err := s.commit(a.batch, unlock); err != nil {
+	applied := func() {
+		s.heads.byAgent.Add(agentName{log.Tenant, log.Agent}, a.head)
+		unlock()
+	}
+	if err := s.commit(a.batch, applied); err != nil {
 		return 0, end, fmt.Errorf("append: %w", err)
 	}
 	s.metrics.records.Add(float64(len(records)))
@@ -123,7 +127,7 @@ var errErased = errors.New("log has ended: the agent was erased")
 // end returns the number of a log's last record, and whether that is an erase,
 // which nothing can follow.
 func (s *Store) end(log record.LogID) (last uint64, ended bool, err error) {
-	head, err := readHead(s.db, log.Tenant, log.Agent)
+	head, err := s.head(log.Tenant, log.Agent)
 	if err != nil {
 		return 0, false, err
 	}
@@ -164,6 +168,7 @@ type appending struct {
 	after   uint64
 	records []*record.Record
 	batch   *pebble.Batch
+	head    record.Head // after the append
 
 	stubs   map[uint64]*record.Record // what is left of records of this append
 	living  map[uint64]bool           // what changed: true is of this append
@@ -203,8 +208,8 @@ func (a *appending) build() error {
 			return err
 		}
 	}
-	head := record.HeadOf(a.log, a.records[len(a.records)-1])
-	return a.batch.Set(headKey(a.log.Tenant, a.log.Agent), encodeHead(head), nil)
+	a.head = record.HeadOf(a.log, a.records[len(a.records)-1])
+	return a.batch.Set(headKey(a.log.Tenant, a.log.Agent), encodeHead(a.head), nil)
 }
 
 func (a *appending) write(k kind, r *record.Record) error {

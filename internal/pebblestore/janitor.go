@@ -285,6 +285,7 @@ func (s *Store) removeTenant(ctx context.Context, t lembra.Tenant) error {
 	if err != nil {
 		return err
 	}
+	defer s.heads.byAgent.Purge()
 	return s.write(deletes, func(b *pebble.Batch) error {
 		errs := []error{deleteAll(b, keys)}
 		for _, k := range []kind{kindCreated, kindDerived, kindHead, kindID, kindLiving, kindRecord, kindUser, kindLogUser} {

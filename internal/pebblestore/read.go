@@ -280,7 +280,7 @@ func (s *Store) Head(_ context.Context, tenant lembra.Tenant, agent string) (rec
 	if err := checkIDs(tenant.ID, agent); err != nil {
 		return record.Head{}, err
 	}
-	return readHead(s.db, tenant, agent)
+	return s.head(tenant, agent)
 }
 
 // Locate implements engine.Log.
@@ -326,7 +326,7 @@ func (s *Store) location(t lembra.Tenant, agent, memoryID string, value []byte) 
 	if err != nil {
 		return record.Location{}, false, err
 	}
-	head, err := readHead(s.db, t, agent)
+	head, err := s.head(t, agent)
 	if err != nil {
 		return record.Location{}, false, err
 	}

@@ -102,6 +102,7 @@ type Store struct {
 	// agent. tenants does the same for the tenants' marks and their keys. None is
 	// taken while another is held.
 	agents  [stripes]sync.Mutex
+	heads   heads
 	seed    maphash.Seed
 	tenants sync.Mutex
 
@@ -132,6 +133,9 @@ func open(dir string, o Options) (*Store, error) {
 		return nil, lockError(dir, err)
 	}
 	s := &Store{dir: dir, lock: lock, options: o, seed: maphash.MakeSeed()}
+	if s.heads, err = newHeads(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	if s.db, err = pebble.Open(dir, s.pebbleOptions()); err != nil {
 		return nil, errors.Join(openError(dir, err), lock.Close())
 	}
