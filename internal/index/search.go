@@ -69,6 +69,9 @@ const (
 	// yieldEvery is how many postings, memories or vectors are looked at between
 	// two yields.
 	yieldEvery = 1 << 15
+	// postingsPerScore is how many postings are read in the time that it takes to
+	// score one memory in full.
+	postingsPerScore = 96
 	// codeError is the standard deviation of an estimated cosine times the root
 	// of the number of bits, for vectors in random directions (RaBitQ).
 	codeError = 0.76
@@ -163,15 +166,17 @@ func (x *search) find() {
 	if x.query != nil {
 		x.estimate()
 	}
-	if x.first(x.words[frequent:]) {
-		x.second(x.words[frequent:])
-		return
+	rest := x.words[frequent:]
+	x.first(rest)
+	if len(rest) > 0 && !x.settled(rest) {
+		for i := range rest {
+			x.walk(&rest[i])
+		}
+		rest = nil
+		x.hits = x.hits[:0]
+		x.first(nil)
 	}
-	for i := range x.words[frequent:] {
-		x.walk(&x.words[frequent+i])
-	}
-	x.first(nil)
-	x.second(nil)
+	x.second(rest)
 }
 
 // split orders the words by the number of their postings and returns from where
@@ -337,20 +342,16 @@ func (x *search) estimate() {
 // exact tells that all vectors are compared at full precision.
 func (x *search) exact() bool { return x.s.vectors.slots.n <= x.s.tuning.exactVectors }
 
-// similarity returns the estimated cosine of a memory, and whether it has one.
-func (x *search) similarity(o uint32) (float32, bool) {
-	v := &x.s.vectors
-	first := *v.first.at(o)
-	if first == none {
-		return 0, false
-	}
+// similarity returns the estimated cosine of a memory with vectors from the slot
+// first on.
+func (x *search) similarity(o, first uint32) float32 {
 	most := x.estimates[first]
-	if v.several {
+	if v := &x.s.vectors; v.several {
 		for i := first + 1; i < v.slots.n && v.slots.at(i).owner == o; i++ {
 			most = max(most, x.estimates[i])
 		}
 	}
-	return most, true
+	return most
 }
 
 // doubt returns how far the part of a score that the vectors make up may be off.
@@ -361,22 +362,20 @@ func (x *search) doubt() float64 {
 	return x.s.tuning.errorsTrusted * codeError / math.Sqrt(float64(x.s.vectors.rotation.size)) * x.vectorWeight
 }
 
-// first collects the candidates for the second pass. It returns false where the
-// frequent words must be walked, too: there are too many candidates, or
-// memories without any rarer word may be among the hits.
-func (x *search) first(frequent []word) bool {
-	open, postings := 0.0, 0
+// open returns what may still be missing of a part of a score.
+func (x *search) open(frequent []word) float64 {
+	open := x.doubt()
 	for i := range frequent {
 		open += x.most(&frequent[i])
-		postings += frequent[i].postings
 	}
-	open += 2 * x.doubt()
+	return open
+}
+
+// first collects the candidates for the second pass, and scores in full those
+// with the best parts, so that it can drop what cannot be as good.
+func (x *search) first(frequent []word) {
+	open := x.open(frequent) + x.doubt()
 	x.candidates, x.kept, x.best = x.candidates[:0], 0, x.best[:0]
-	limit := math.MaxInt
-	if len(frequent) > 0 {
-		// A memory's score in full costs as much as some hundred postings.
-		limit = max(8*x.TopK, postings/256)
-	}
 	for from := 0; from < len(x.memories); from += 1 << blockBits {
 		if x.query == nil && !x.blocks[from>>blockBits] {
 			continue
@@ -384,17 +383,41 @@ func (x *search) first(frequent []word) bool {
 		x.firstBlock(uint32(from), uint32(min(from+1<<blockBits, len(x.memories))), float32(open))
 		x.tick(1 << blockBits)
 		if len(x.candidates) > 4096 && len(x.candidates) > 2*x.kept {
-			x.prune(open)
+			x.prune(x.least(float32(open)))
 		}
 	}
-	x.prune(open)
-	if len(frequent) > 0 && x.query == nil {
-		untouched := open + x.recencyWeight + x.importanceWeight
-		if len(x.best) < x.TopK || float64(x.best[0]) <= untouched {
+	if len(x.best) < x.TopK {
+		return
+	}
+	rest := x.candidates[:0]
+	for _, c := range x.candidates {
+		if c.part >= x.best[0] && len(x.hits) < x.TopK {
+			x.finish(c.ordinal)
+			continue
+		}
+		rest = append(rest, c)
+	}
+	x.candidates = rest
+	if len(x.hits) == x.TopK {
+		score := x.hits[x.TopK-1].Score
+		x.prune(float32(score-x.open(frequent)) - slack(float32(score)))
+	}
+}
+
+// settled tells whether the frequent words can be left for the second pass: there
+// are few candidates, and no memory without a rarer word can be among the hits.
+func (x *search) settled(frequent []word) bool {
+	postings := 0
+	for i := range frequent {
+		postings += frequent[i].postings
+	}
+	if x.query == nil {
+		untouched := x.open(frequent) + x.recencyWeight + x.importanceWeight
+		if len(x.hits) < x.TopK || x.hits[x.TopK-1].Score <= untouched {
 			return false
 		}
 	}
-	return len(x.candidates) <= limit
+	return len(x.candidates) <= max(8*x.TopK, postings/postingsPerScore)
 }
 
 // firstBlock does the first pass on the memories from one ordinal to another,
@@ -402,7 +425,8 @@ func (x *search) first(frequent []word) bool {
 func (x *search) firstBlock(from, to uint32, open float32) {
 	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:]
 	memories := x.memories[from:to]
-	docs = docs[:len(memories)]
+	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:]
+	docs, firsts = docs[:len(memories)], firsts[:len(memories)]
 	vectorWeight, mean := float32(x.vectorWeight), float32(x.mean)
 	extra := float32(x.recencyWeight + x.importanceWeight)
 	// What a part must reach to matter; it rises as better ones are found.
@@ -417,11 +441,9 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 			part += x.sessions[session].sum
 		}
 		lexical, has := part > 0, false
-		if x.query != nil {
-			var cosine float32
-			if cosine, has = x.similarity(from + uint32(i)); has {
-				part += vectorWeight * (cosine - mean)
-			}
+		if x.query != nil && firsts[i] != none {
+			has = true
+			part += vectorWeight * (x.similarity(from+uint32(i), firsts[i]) - mean)
 		}
 		if part+extra < least || !has && (!x.lexical || !lexical && open == 0) {
 			continue
@@ -481,10 +503,8 @@ func (x *search) note(part float32) {
 	}
 }
 
-// prune drops candidates that cannot be among the hits: not even with all that
-// is open.
-func (x *search) prune(open float64) {
-	least := x.least(float32(open))
+// prune drops the candidates whose part is too small.
+func (x *search) prune(least float32) {
 	x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part < least })
 	x.kept = len(x.candidates)
 }
@@ -495,10 +515,7 @@ func slack(score float32) float32 { return 1e-5 * (1 + max(score, -score)) }
 // second works out the scores of the candidates in full, best first, until none
 // of the rest can be a hit.
 func (x *search) second(frequent []word) {
-	open := x.doubt()
-	for i := range frequent {
-		open += x.most(&frequent[i])
-	}
+	open := x.open(frequent)
 	slices.SortFunc(x.candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.part, a.part), cmp.Compare(a.ordinal, b.ordinal))
 	})
