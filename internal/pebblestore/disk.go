@@ -40,7 +40,7 @@ type disk struct {
 
 	free    atomic.Int64 // bytes, less what was written since the last look
 	unknown atomic.Bool  // the file system does not tell
-	full    bool         // as last logged
+	full    atomic.Bool  // as last logged
 }
 
 func newDisk(o Options, dir string) *disk {
@@ -76,8 +76,7 @@ func (d *disk) look() {
 	}
 	d.free.Store(int64(min(usage.AvailBytes, math.MaxInt64)))
 	d.unknown.Store(false)
-	if full := usage.AvailBytes < d.reserve[adds]; full != d.full {
-		d.full = full
+	if full := usage.AvailBytes < d.reserve[adds]; d.full.Swap(full) != full {
 		if full {
 			d.logger.Warn("disk is nearly full: memories are refused", "folder", d.dir, "free_bytes", usage.AvailBytes, "reserve_bytes", d.reserve[adds])
 		} else {
