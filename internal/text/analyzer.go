@@ -94,6 +94,7 @@ func (a *Analyzer) slots(hash uint64) (first, second *atomic.Pointer[entry]) {
 // scratch is what analysing one text needs.
 type scratch struct {
 	scanner Scanner
+	batch   batch
 	entries []*entry
 	out     []byte
 	date    []byte
@@ -131,7 +132,7 @@ func (a *Analyzer) Document(content string, occurredAt time.Time) (terms string,
 	if !occurredAt.IsZero() {
 		s.date = appendDate(s.date[:0], occurredAt, lang)
 		for word := range bytes.FieldsSeq(s.date) {
-			s.out = append(append(s.out, a.term(a.entry(word), lang)...), ' ')
+			s.out = append(append(s.out, a.term(a.entry(word, maphash.Bytes(a.seed, word)), lang)...), ' ')
 		}
 	}
 	return string(bytes.TrimSuffix(s.out, []byte{' '})), lang
@@ -206,16 +207,72 @@ func (e *entry) stopOf(own Language, langs []Language) bool {
 	return len(langs) > 0
 }
 
+// batchWords is how many words are looked up together.
+const batchWords = 64
+
+// A batch is words that are looked up together. Where the cache of words has left
+// the caches of the processor, as under many connections, waiting for memory is
+// most of what analysis costs: the waits of a batch overlap.
+type batch struct {
+	n      int
+	hashes [batchWords]uint64
+	hints  [batchWords]hint
+	ends   [batchWords]int
+	words  [batchWords * wordBytesMax]byte
+	// What fetch read.
+	likely      [batchWords]*entry
+	likelyWords [batchWords]string
+	touched     byte
+}
+
 // read fills s with the words of a text and judges its language.
 func (a *Analyzer) read(s *scratch, content string) Language {
 	var ev evidence
+	b := &s.batch
 	s.scanner.Reset(content)
-	for s.scanner.Next() {
-		e := a.entry(s.scanner.Word())
-		ev.add(e.points, s.scanner.hint)
-		s.entries = append(s.entries, e)
+	for more := true; more; {
+		end := 0
+		b.n = 0
+		for b.n < batchWords {
+			if more = s.scanner.Next(); !more {
+				break
+			}
+			word := s.scanner.Word()
+			end += copy(b.words[end:], word)
+			b.ends[b.n], b.hints[b.n], b.hashes[b.n] = end, s.scanner.hint, maphash.Bytes(a.seed, word)
+			b.n++
+		}
+		a.fetch(b)
+		start := 0
+		for i, end := range b.ends[:b.n] {
+			e := a.entry(b.words[start:end], b.hashes[i])
+			ev.add(e.points, b.hints[i])
+			s.entries = append(s.entries, e)
+			start = end
+		}
 	}
 	return ev.language()
+}
+
+// fetch reads the cache where the words of b are likely to be, so that it is near
+// when they are looked up. Nothing depends on what it reads: these loops are short
+// so that the processor runs ahead of the memory.
+func (a *Analyzer) fetch(b *batch) {
+	for i, hash := range b.hashes[:b.n] {
+		first, _ := a.slots(hash)
+		b.likely[i] = first.Load()
+	}
+	for i, e := range b.likely[:b.n] {
+		b.likelyWords[i] = ""
+		if e != nil {
+			b.likelyWords[i] = e.word
+		}
+	}
+	for _, w := range b.likelyWords[:b.n] {
+		if w != "" {
+			b.touched += w[0]
+		}
+	}
 }
 
 // put gives s back, without what it read. One that grew large is dropped.
@@ -229,9 +286,9 @@ func (a *Analyzer) put(s *scratch) {
 	a.scratch.Put(s)
 }
 
-// entry looks a folded word up.
-func (a *Analyzer) entry(word []byte) *entry {
-	first, second := a.slots(maphash.Bytes(a.seed, word))
+// entry looks a folded word up, by its hash.
+func (a *Analyzer) entry(word []byte, hash uint64) *entry {
+	first, second := a.slots(hash)
 	before := first.Load()
 	if before != nil && before.word == string(word) {
 		return before

@@ -1,0 +1,41 @@
+package text_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"lembra/internal/storetest"
+	"lembra/internal/text"
+)
+
+// As within a server: of much text, and between other work, so that caches of the
+// processor are cold.
+func BenchmarkDocumentCold(b *testing.B) {
+	corpus := storetest.NewCorpus(1)
+	texts := make([]string, 20_000)
+	for i := range texts {
+		texts[i] = corpus.Text(i)
+	}
+	a := text.NewAnalyzer()
+	when := time.Unix(1_700_000_000, 0)
+	for _, t := range texts {
+		a.Document(t, when)
+	}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		other := make([]byte, 1<<20)
+		var took []time.Duration
+		for n := 0; pb.Next(); n++ {
+			for i := 0; i < len(other); i += 64 {
+				other[i]++
+			}
+			start := time.Now()
+			a.Document(texts[n*7919%len(texts)], when)
+			took = append(took, time.Since(start))
+		}
+		if slices.Sort(took); len(took) > 0 {
+			b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "median-ns")
+		}
+	})
+}
