@@ -15,7 +15,9 @@ const headsMax = 16 << 10
 // heads keeps the heads of the agents written to last: every write asks for its
 // agent's twice. Only an append enters one, under its agent's lock, as what is
 // read from the database without it may be old by the time it is entered.
-type heads struct{ byAgent *lru.Cache[agentName, record.Head] }
+type heads struct {
+	byAgent *lru.Cache[agentName, record.Head]
+}
 
 type agentName struct {
 	tenant lembra.Tenant
