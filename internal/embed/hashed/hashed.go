@@ -53,11 +53,15 @@ type scratch struct {
 	// ends are where its characters end.
 	ends []int
 	sum  [Dimension]int32
-	// counts are how often features occurred in this text, by a hash of them:
-	// two features that share a slot are counted together, which is rare and
-	// always the same.
+	// seen has a bit for each slot of counts whose feature occurred in this text.
+	// It is small, as most features occur once and memory is slower than sums.
+	seen [countSlots / 64]uint64
+	// counts are how often features occurred again, by a hash of them: two
+	// features that share a slot are counted together, which is rare and always
+	// the same.
 	counts [countSlots]uint8
-	used   []uint32
+	// again are the slots of counts that are not 0.
+	again []uint32
 }
 
 const (
@@ -99,34 +103,64 @@ func (s *scratch) embed(t string, vector []byte) {
 		s.add(s.scanner.Word(), s.scanner.Stop())
 	}
 	s.scanner.Reset("")
-	for _, slot := range s.used {
+	s.seen = [countSlots / 64]uint64{}
+	for _, slot := range s.again {
 		s.counts[slot] = 0
 	}
-	s.used = s.used[:0]
+	s.again = s.again[:0]
 	quantize(&s.sum, vector)
 }
 
 // add counts the features of a word.
 func (s *scratch) add(word []byte, stop bool) {
 	s.word = append(append(append(s.word[:0], '<'), word...), '>')
+	h := uint64(offset64)
+	ascii := true
+	for _, c := range s.word {
+		h = (h ^ uint64(c)) * prime64
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	switch {
+	case stop:
+		s.feature(h^wordMark, weightStop)
+	case ascii:
+		s.feature(h^wordMark, weight)
+		s.addASCII(s.word)
+	default:
+		s.feature(h^wordMark, weight)
+		s.addGrams()
+	}
+}
+
+// addASCII is addGrams for a word whose characters are bytes, as nearly all are.
+func (s *scratch) addASCII(w []byte) {
+	for ; len(w) >= gramMax; w = w[1:] {
+		h := ((uint64(offset64)^uint64(w[0]))*prime64 ^ uint64(w[1])) * prime64
+		h = (h ^ uint64(w[2])) * prime64
+		s.feature(h, weight)
+		h = (h ^ uint64(w[3])) * prime64
+		s.feature(h, weight)
+		s.feature((h^uint64(w[4]))*prime64, weight)
+	}
+	for ; len(w) >= gramMin; w = w[1:] {
+		h := uint64(offset64)
+		for i, c := range w {
+			h = (h ^ uint64(c)) * prime64
+			if i >= gramMin-1 {
+				s.feature(h, weight)
+			}
+		}
+	}
+}
+
+// addGrams counts the n-grams of the current word.
+func (s *scratch) addGrams() {
 	s.ends = s.ends[:0]
 	for i := 0; i < len(s.word); {
-		n := 1
-		if s.word[i] >= utf8.RuneSelf {
-			_, n = utf8.DecodeRune(s.word[i:])
-		}
+		_, n := utf8.DecodeRune(s.word[i:])
 		i += n
 		s.ends = append(s.ends, i)
 	}
-	h := uint64(offset64)
-	for _, c := range s.word {
-		h = (h ^ uint64(c)) * prime64
-	}
-	if stop {
-		s.feature(h^wordMark, weightStop)
-		return
-	}
-	s.feature(h^wordMark, weight)
 	start := 0
 	for first := range s.ends {
 		h := uint64(offset64)
@@ -160,19 +194,25 @@ func (s *scratch) feature(hash uint64, value int32) {
 	hash *= 0xff51afd7ed558ccd
 	hash ^= hash >> 33
 	slot := uint32(hash>>32) % countSlots
-	count := int32(s.counts[slot])
-	if count == 0 {
-		s.used = append(s.used, slot)
+	if bit := uint64(1) << (slot % 64); s.seen[slot/64]&bit == 0 {
+		s.seen[slot/64] |= bit
 	} else {
-		value = 2 * value / (2*count + 1)
+		value = s.repeated(slot, value)
+	}
+	sign := 1 - int32(hash&Dimension)/(Dimension/2)
+	s.sum[hash%Dimension] += sign * value
+}
+
+// repeated counts a feature that has occurred, and returns what is left of its value.
+func (s *scratch) repeated(slot uint32, value int32) int32 {
+	count := int32(s.counts[slot]) + 1
+	if count == 1 {
+		s.again = append(s.again, slot)
 	}
 	if count < countMax {
 		s.counts[slot]++
 	}
-	if hash&Dimension != 0 {
-		value = -value
-	}
-	s.sum[hash%Dimension] += value
+	return 2 * value / (2*count + 1)
 }
 
 // quantize scales a vector so that its largest element is 127 or -127; the length

@@ -1,0 +1,40 @@
+package hashed_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"lembra/internal/embed/hashed"
+	"lembra/internal/storetest"
+)
+
+// As within a server: of much text, and between other work, so that caches of the
+// processor are cold.
+func BenchmarkEmbedCold(b *testing.B) {
+	corpus := storetest.NewCorpus(1)
+	texts := make([]string, 20_000)
+	for i := range texts {
+		texts[i] = corpus.Text(i)
+	}
+	m := hashed.New()
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		other := make([]byte, 1<<20)
+		var took []time.Duration
+		for n := 0; pb.Next(); n++ {
+			for i := 0; i < len(other); i += 64 {
+				other[i]++
+			}
+			start := time.Now()
+			k := n * 7919 % len(texts)
+			if _, err := m.Embed(b.Context(), texts[k:k+1]); err != nil {
+				b.Error(err)
+			}
+			took = append(took, time.Since(start))
+		}
+		if slices.Sort(took); len(took) > 0 {
+			b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "median-ns")
+		}
+	})
+}
