@@ -150,7 +150,12 @@ func loadEnvironment(k *koanf.Koanf, environment, known []string) error {
 	provider := env.Provider(".", env.Opt{
 		Prefix:        envPrefix,
 		EnvironFunc:   func() []string { return environment },
-		TransformFunc: func(name, value string) (string, any) { return settings[name], value },
+		TransformFunc: func(name, value string) (string, any) {
+			if value == "" {
+				return "", nil // as good as not set
+			}
+			return settings[name], value
+		},
 	})
 	if err := k.Load(provider, nil); err != nil {
 		return fmt.Errorf("environment: %w", err)
