@@ -4,7 +4,8 @@ export CGO_ENABLED := 0
 GO       ?= go
 ROUNDS   ?= 100
 FUZZTIME ?= 10s
-BENCH    ?= .
+BENCH    ?= ^Benchmark(Agent|ColdAfter|Beside)$$$$
+BENCHTIME ?= 1x
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test lint fmt bench bench-write crash fuzz generate tools clean
@@ -30,7 +31,7 @@ fmt: tools ## format every file
 
 bench: ## measure agents of 1k to 1M memories (BENCH=regexp chooses)
 	@mkdir -p tmp
-	TMPDIR=$(CURDIR)/tmp $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 2h ./internal/engine
+	TMPDIR=$(CURDIR)/tmp $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 2h ./internal/engine
 
 bench-write: build ## measure durable POST /memorize against the bare server
 	scripts/bench-write.sh

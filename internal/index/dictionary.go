@@ -17,6 +17,10 @@ type dictionary struct {
 
 const tableMin = 16
 
+// numbersMax leaves room below 30 bits, which a term's number has at most, for
+// one more memory.
+const numbersMax = 1<<30 - 1<<22
+
 func newDictionary() dictionary {
 	return dictionary{seed: maphash.MakeSeed(), table: make([]uint64, tableMin)}
 }
@@ -90,3 +94,7 @@ func (d *dictionary) get(n uint32) []byte {
 func (d *dictionary) bytes() int64 {
 	return d.strings.bytes() + d.places.bytes() + 8*int64(cap(d.table))
 }
+
+// full tells that there may be no number or address for what one more record
+// brings.
+func (d *dictionary) full() bool { return d.strings.full() || d.places.n > numbersMax }

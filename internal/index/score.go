@@ -63,6 +63,17 @@ type part struct {
 	term  int
 }
 
+// mostOfSession returns the most that a word can add to the score of a session.
+func (x *scorer) mostOfSession(w *word) float64 {
+	most := 0.0
+	for _, i := range w.terms {
+		if t := &x.terms[i]; t.known {
+			most = max(most, impactMax*sessionWeight*t.sessionIDF)
+		}
+	}
+	return most
+}
+
 // impactMax is the most that BM25+ makes of one unit of idf.
 const impactMax = k1 + 1 + delta
 
@@ -152,19 +163,10 @@ func (x *scorer) end() {
 }
 
 // score works out the score of a living memory; its parts stay in x. false: the
-// mode has nothing to compare it by.
-func (x *scorer) score(o uint32) (float64, bool) {
+// mode has nothing to compare it by, or it is less than least, with no more for
+// its session than most.
+func (x *scorer) score(o uint32, most, least float64) (float64, bool) {
 	e := lembra.Explanation{}
-	if x.lexical {
-		d := x.s.docs.at(o)
-		x.own(o, d)
-		for _, p := range x.parts {
-			e.Lexical += p.value
-		}
-		if d.session != 0 {
-			e.Session = x.session(d.session)
-		}
-	}
 	has := false
 	if x.query != nil {
 		e.Cosine, has = x.cosine(o)
@@ -172,11 +174,24 @@ func (x *scorer) score(o uint32) (float64, bool) {
 	if has {
 		e.Vector = x.vectorWeight * (e.Cosine - x.mean)
 	}
+	d := x.s.details.at(o)
+	e.Recency, e.Importance = x.recency(d), x.importance(d)
+	if x.lexical {
+		doc := x.s.docs.at(o)
+		x.own(o, doc)
+		for _, p := range x.parts {
+			e.Lexical += p.value
+		}
+		if doc.session != 0 {
+			if e.Lexical+e.Vector+e.Recency+e.Importance+most < least {
+				return 0, false
+			}
+			e.Session = x.session(doc.session)
+		}
+	}
 	if !has && e.Lexical+e.Session <= 0 {
 		return 0, false
 	}
-	d := x.s.details.at(o)
-	e.Recency, e.Importance = x.recency(d), x.importance(d)
 	x.explained = e
 	return e.Lexical + e.Session + e.Vector + e.Recency + e.Importance, true
 }
@@ -219,15 +234,11 @@ func (x *scorer) count(o uint32, k int) int {
 	d := x.s.docs.at(o)
 	b := x.s.forward.from(d.forward)
 	for range d.tokens {
-		id := uint32(b[0])
-		if id < 0x80 {
-			b = b[1:]
-		} else if c := uint32(b[1]); c < 0x80 {
-			id = id&0x7f | c<<7
+		id := uint32(binary.LittleEndian.Uint16(b))
+		b = b[2:]
+		if id >= wideTerm {
+			id = id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b))
 			b = b[2:]
-		} else {
-			v, n := binary.Uvarint(b)
-			id, b = uint32(v), b[n:]
 		}
 		if x.filter[id>>6&63]>>(id&63)&1 != 0 {
 			for j := range x.terms {

@@ -71,7 +71,7 @@ const (
 	yieldEvery = 1 << 15
 	// postingsPerScore is how many postings are read in the time that it takes to
 	// score one memory in full.
-	postingsPerScore = 96
+	postingsPerScore = 100
 	// codeError is the standard deviation of an estimated cosine times the root
 	// of the number of bits, for vectors in random directions (RaBitQ).
 	codeError = 0.76
@@ -151,7 +151,7 @@ func (x *search) find() {
 	if id := x.match.session; id != 0 && len(x.s.sessions.at(id).members) <= x.s.tuning.smallDomain {
 		for _, o := range x.s.sessions.at(id).members {
 			if x.match.matches(o) {
-				x.finish(o)
+				x.finish(o, math.MaxFloat64)
 			}
 		}
 		return
@@ -392,7 +392,7 @@ func (x *search) first(frequent []word) {
 	rest := x.candidates[:0]
 	for _, c := range x.candidates {
 		if c.part >= x.best[0] && len(x.hits) < x.TopK {
-			x.finish(c.ordinal)
+			x.finish(c.ordinal, math.MaxFloat64)
 			continue
 		}
 		rest = append(rest, c)
@@ -515,7 +515,10 @@ func slack(score float32) float32 { return 1e-5 * (1 + max(score, -score)) }
 // second works out the scores of the candidates in full, best first, until none
 // of the rest can be a hit.
 func (x *search) second(frequent []word) {
-	open := x.open(frequent)
+	open, ofSession := x.open(frequent), 0.0
+	for i := range frequent {
+		ofSession += x.mostOfSession(&frequent[i])
+	}
 	slices.SortFunc(x.candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.part, a.part), cmp.Compare(a.ordinal, b.ordinal))
 	})
@@ -525,16 +528,21 @@ func (x *search) second(frequent []word) {
 				break
 			}
 		}
-		x.finish(c.ordinal)
+		known := x.sessions[x.s.docs.at(c.ordinal).session].sum
+		x.finish(c.ordinal, float64(known+slack(known))+ofSession)
 		x.tick(64)
 	}
 }
 
 // finish works out a memory's score in full, and keeps it if it is among the
-// best so far.
-func (x *search) finish(o uint32) {
+// best so far. mostOfSession is the most that its session can add.
+func (x *search) finish(o uint32, mostOfSession float64) {
 	x.work.Scored++
-	score, ok := x.score(o)
+	least := -math.MaxFloat64
+	if len(x.hits) == x.TopK {
+		least = x.hits[x.TopK-1].Score
+	}
+	score, ok := x.score(o, mostOfSession, least)
 	if !ok {
 		return
 	}

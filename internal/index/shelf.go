@@ -39,7 +39,7 @@ type contents struct {
 
 	docs    column[doc]
 	details column[detail]
-	// forward holds each memory's terms in order, as varints.
+	// forward holds each memory's terms in order.
 	forward arena
 	// fields holds what few memories have, or few filters ask for.
 	fields arena
@@ -199,7 +199,7 @@ var errFull = errors.New("shelf is full: its addresses have 32 bits")
 // skip those that no longer matter. Of a derived record, a tombstone or a put's
 // previous version that the shelf does not have as current, nothing is taken.
 func (s *Shelf) Apply(r *record.Record) error {
-	if s.postings.full() || s.forward.full() || s.fields.full() || s.vocabulary.strings.full() || s.names.strings.full() {
+	if s.postings.full() || s.forward.full() || s.fields.full() || s.vocabulary.full() || s.names.full() || s.sessionNames.full() {
 		return errFull
 	}
 	switch body := r.Body.(type) {
@@ -303,7 +303,7 @@ func (s *Shelf) append(d detail, terms string, session uint32) uint32 {
 	return o
 }
 
-// analyse numbers the terms of a memory: it leaves them in s.ids, their varints
+// analyse numbers the terms of a memory: it leaves them in s.ids, their bytes
 // in s.buf and how often each occurs in s.counts.
 func (s *Shelf) analyse(terms string) {
 	s.ids, s.buf = s.ids[:0], s.buf[:0]
@@ -320,8 +320,21 @@ func (s *Shelf) analyse(terms string) {
 		}
 		s.counts[id]++
 		s.ids = append(s.ids, id)
-		s.buf = binary.AppendUvarint(s.buf, uint64(id))
+		s.buf = appendTerm(s.buf, id)
 	}
+}
+
+// A term in the forward index takes two bytes if its number is less than
+// wideTerm, as those of all frequent terms are, and four otherwise. (Varints take
+// a tenth less, and three times as long to read.)
+const wideTerm = 0xC000
+
+func appendTerm(b []byte, id uint32) []byte {
+	if id < wideTerm {
+		return binary.LittleEndian.AppendUint16(b, uint16(id))
+	}
+	b = binary.LittleEndian.AppendUint16(b, wideTerm|uint16(id>>16))
+	return binary.LittleEndian.AppendUint16(b, uint16(id))
 }
 
 // termsOf appends a memory's terms, in order, to ids.
@@ -329,18 +342,13 @@ func (s *Shelf) termsOf(o uint32, ids []uint32) []uint32 {
 	d := s.docs.at(o)
 	b := s.forward.from(d.forward)
 	for range d.tokens {
-		t := uint32(b[0])
-		if t < 0x80 {
-			b = b[1:]
-		} else if c := uint32(b[1]); c < 0x80 {
-			t = t&0x7f | c<<7
+		id := uint32(binary.LittleEndian.Uint16(b))
+		b = b[2:]
+		if id >= wideTerm {
+			id = id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b))
 			b = b[2:]
-		} else {
-			v, n := binary.Uvarint(b)
-			t = uint32(v)
-			b = b[n:]
 		}
-		ids = append(ids, t)
+		ids = append(ids, id)
 	}
 	return ids
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -224,5 +225,50 @@ func deleteNineOfTen(b *testing.B, s *pebblestore.Store, w *storetest.Writer) {
 	}
 	if err := w.Append(b.Context(), s); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkOpen opens a folder as kill -9 leaves it: with a write-ahead log to
+// replay.
+func BenchmarkOpen(b *testing.B) {
+	dir := benchDir(b)
+	s := open(b, filepath.Join(dir, "0"), pebblestore.Options{})
+	fill(b, s, storetest.NewWriter(benchLog("agent")), 200_000)
+	for n := 1; b.Loop(); n++ {
+		b.StopTimer()
+		killed := filepath.Join(dir, fmt.Sprint(n))
+		if err := os.CopyFS(killed, os.DirFS(filepath.Join(dir, "0"))); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		again, err := pebblestore.Open(killed, pebblestore.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := again.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(s.WALBytes()), "wal-B")
+}
+
+// BenchmarkGet reads records at random, as a recall does with its winners.
+func BenchmarkGet(b *testing.B) {
+	const memories, winners = 200_000, 10
+	s := open(b, benchDir(b), pebblestore.Options{})
+	w := storetest.NewWriter(benchLog("agent"))
+	fill(b, s, w, memories)
+	s.WaitIdle()
+	rng := rand.New(rand.NewPCG(1, 1))
+	numbers := make([]uint64, winners)
+	for b.Loop() {
+		for i := range numbers {
+			numbers[i] = 1 + rng.Uint64N(memories)
+		}
+		if _, err := s.Get(b.Context(), w.Log, numbers); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -73,3 +73,6 @@ func (s *Store) WaitIdle() {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
+
+// WALBytes is what a start would replay.
+func (s *Store) WALBytes() uint64 { return s.db.Metrics().WAL.Size }

@@ -14,7 +14,7 @@ import (
 const (
 	memtableBytes   = 16 << 20
 	memtablesMax    = 4 // with memtableBytes the most that a start replays
-	blockBytes      = 32 << 10
+	blockBytes      = 16 << 10
 	indexBlockBytes = 256 << 10
 	filterBits      = 10
 	l0Start         = 4
