@@ -1,10 +1,10 @@
 # The default build has no cgo; only the race detector of "make test" needs it.
 export CGO_ENABLED := 0
 
-GO       ?= go
-ROUNDS   ?= 100
-FUZZTIME ?= 10s
-BENCH    ?= ^Benchmark(Agent|ColdAfter|Beside)$$$$
+GO        ?= go
+ROUNDS    ?= 100
+FUZZTIME  ?= 10s
+BENCH     ?= ^Benchmark(Agent|ColdAfter|Beside)$$
 BENCHTIME ?= 1x
 
 .DEFAULT_GOAL := help
