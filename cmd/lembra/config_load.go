@@ -148,8 +148,8 @@ func loadEnvironment(k *koanf.Koanf, environment, known []string) error {
 		}
 	}
 	provider := env.Provider(".", env.Opt{
-		Prefix:        envPrefix,
-		EnvironFunc:   func() []string { return environment },
+		Prefix:      envPrefix,
+		EnvironFunc: func() []string { return environment },
 		TransformFunc: func(name, value string) (string, any) {
 			if value == "" {
 				return "", nil // as good as not set

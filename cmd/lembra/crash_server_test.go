@@ -38,7 +38,13 @@ type server struct {
 
 func startServer(t *testing.T, dir string) *server {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // to learn a port that is free
+	return startServerAt(t, freeAddr(t), dir)
+}
+
+// freeAddr returns an address with a port that is free.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +52,11 @@ func startServer(t *testing.T, dir string) *server {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return addr
+}
+
+func startServerAt(t *testing.T, addr, dir string) *server {
+	t.Helper()
 	s := &server{
 		command: exec.Command("lembra", "serve", "--addr", addr, "--data", dir),
 		output:  &output{}, exited: make(chan struct{}), started: time.Now(),
