@@ -15,6 +15,8 @@ type term struct {
 	head, tail uint32
 	room       uint16
 	level      uint8
+	// dense is one more than the term's place in Shelf.dense, 0 if it is not there.
+	dense uint8
 }
 
 // A term's postings are a chain of blocks in an arena. A posting is the distance

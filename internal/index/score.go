@@ -55,6 +55,7 @@ type queryTerm struct {
 	id              uint32
 	known           bool
 	idf, sessionIDF float64
+	dense           *dense // nil where the term is not
 }
 
 // A part of a score is what one word adds, by one of its terms.
@@ -63,15 +64,19 @@ type part struct {
 	term  int
 }
 
-// mostOfSession returns the most that a word can add to the score of a session.
-func (x *scorer) mostOfSession(w *word) float64 {
-	most := 0.0
-	for _, i := range w.terms {
-		if t := &x.terms[i]; t.known {
-			most = max(most, impactMax*sessionWeight*t.sessionIDF)
+// mostOfSessions returns the most that words can add to the score of a session.
+func (x *scorer) mostOfSessions(words []word) float64 {
+	sum := 0.0
+	for i := range words {
+		most := 0.0
+		for _, i := range words[i].terms {
+			if t := &x.terms[i]; t.known {
+				most = max(most, impactMax*sessionWeight*t.sessionIDF)
+			}
 		}
+		sum += most
 	}
-	return most
+	return sum
 }
 
 // impactMax is the most that BM25+ makes of one unit of idf.
@@ -152,6 +157,9 @@ func (x *scorer) addTerm(text string, df TermFrequency) {
 	t.id, t.known = x.s.vocabulary.find(text)
 	if t.known {
 		x.filter[t.id>>6&63] |= 1 << (t.id & 63)
+		if d := x.s.terms.at(t.id).dense; d != 0 {
+			t.dense = &x.s.dense[d-1]
+		}
 	}
 	x.terms = append(x.terms, t)
 }
@@ -199,12 +207,7 @@ func (x *scorer) score(o uint32, most, least float64) (float64, bool) {
 // own works out the words' parts in a memory and its neighbours.
 func (x *scorer) own(o uint32, d *doc) {
 	alone := [1]uint32{o}
-	window, by := alone[:], 0
-	if d.session != 0 {
-		members, at := x.s.sessions.at(d.session).members, int(d.position)
-		window = members[max(0, at-reachBehind):min(len(members), at+reachBefore+1)]
-		by = min(at, reachBehind)
-	}
+	window, by := x.window(&alone, d)
 	clear(x.tf)
 	var tokens [windowMax]float64
 	for i, neighbour := range window {
@@ -226,6 +229,16 @@ func (x *scorer) own(o uint32, d *doc) {
 		}
 		x.parts[i] = p
 	}
+}
+
+// window returns the memories that take part in the score of one, and where it is
+// among them.
+func (x *scorer) window(alone *[1]uint32, d *doc) (members []uint32, at int) {
+	if d.session == 0 {
+		return alone[:], 0
+	}
+	members, at = x.s.sessions.at(d.session).members, int(d.position)
+	return members[max(0, at-reachBehind):min(len(members), at+reachBefore+1)], min(at, reachBehind)
 }
 
 // count adds to tf[…][k] how often each term occurs in a memory, and returns the

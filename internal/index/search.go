@@ -12,9 +12,9 @@ import (
 // of its score: what the rarer words of the query say, read from their postings,
 // and an estimate of its cosine. The second works out the score in full, for the
 // best of those in turn, until what is left over cannot be among the hits: not
-// with all that the frequent words, the vectors' error, recency and importance
-// could add (Turtle and Flood, MaxScore, 1995). Where the first pass leaves too
-// many, it is done again with all words.
+// with all that dense terms and the vectors' error could add (Turtle and Flood,
+// MaxScore, 1995). Where too many are left, or memories without any of the rarer
+// words could be hits, the postings of the dense terms are read, too.
 type search struct {
 	scorer
 	*Query
@@ -69,9 +69,6 @@ const (
 	// yieldEvery is how many postings, memories or vectors are looked at between
 	// two yields.
 	yieldEvery = 1 << 15
-	// postingsPerScore is how many postings are read in the time that it takes to
-	// score one memory in full.
-	postingsPerScore = 100
 	// codeError is the standard deviation of an estimated cosine times the root
 	// of the number of bits, for vectors in random directions (RaBitQ).
 	codeError = 0.76
@@ -176,25 +173,35 @@ func (x *search) find() {
 		x.hits = x.hits[:0]
 		x.first(nil)
 	}
+	x.refine(rest)
 	x.second(rest)
 }
 
-// split orders the words by the number of their postings and returns from where
-// on they are frequent, and weigh little enough to be left for the second pass.
+// split puts the words whose terms are dense behind the others, and returns where
+// they begin.
 func (x *search) split() int {
 	slices.SortStableFunc(x.words, func(a, b word) int { return cmp.Compare(a.postings, b.postings) })
-	total := 0.0
-	for i := range x.words {
-		total += x.most(&x.words[i])
+	rarer := slices.DeleteFunc(slices.Clone(x.words), x.dense)
+	if len(rarer) == 0 {
+		return len(x.words)
 	}
-	rest := 0.0
-	for i := len(x.words) - 1; i > 0; i-- {
-		rest += x.most(&x.words[i])
-		if x.words[i].postings < x.s.tuning.skipPostings || rest > x.s.tuning.skipShare*total {
-			return i + 1
+	frequent := slices.DeleteFunc(slices.Clone(x.words), func(w word) bool { return !x.dense(w) })
+	copy(x.words[copy(x.words, rarer):], frequent)
+	return len(rarer)
+}
+
+// dense tells whether all terms of a word that are in use are dense, and some is.
+func (x *search) dense(w word) bool {
+	some := false
+	for _, i := range w.terms {
+		if t := &x.terms[i]; t.known {
+			if t.dense == nil {
+				return false
+			}
+			some = true
 		}
 	}
-	return min(1, len(x.words))
+	return some
 }
 
 func (x *search) tick(n int) {
@@ -417,7 +424,64 @@ func (x *search) settled(frequent []word) bool {
 			return false
 		}
 	}
-	return len(x.candidates) <= max(8*x.TopK, postings/postingsPerScore)
+	return len(x.candidates)*x.s.tuning.postingsPerCandidate <= postings
+}
+
+// refine adds to the candidates' parts what dense terms say, or a bit more, and
+// drops those that cannot be hits after that.
+func (x *search) refine(frequent []word) {
+	if len(frequent) == 0 {
+		return
+	}
+	least := float32(-math.MaxFloat32)
+	if len(x.hits) == x.TopK {
+		score := x.hits[x.TopK-1].Score
+		least = float32(score-x.doubt()-x.mostOfSessions(frequent)) - slack(float32(score))
+	}
+	kept := x.candidates[:0]
+	for _, c := range x.candidates {
+		x.tick(8)
+		if c.part += x.denseParts(c.ordinal, frequent); c.part >= least {
+			kept = append(kept, c)
+		}
+	}
+	x.candidates = kept
+}
+
+// denseParts returns what words of dense terms add to a memory's score, its
+// session apart, or somewhat more.
+func (x *search) denseParts(o uint32, frequent []word) float32 {
+	d := x.s.docs.at(o)
+	alone := [1]uint32{o}
+	window, by := x.window(&alone, d)
+	var norms [windowMax]float32
+	for k, neighbour := range window {
+		norms[k] = float32(x.base) + float32(x.slope)*float32(x.s.docs.at(neighbour).tokens)
+	}
+	sum := float32(0)
+	for i := range frequent {
+		best := float32(0)
+		for _, j := range frequent[i].terms {
+			t := &x.terms[j]
+			if !t.known {
+				continue
+			}
+			for k, neighbour := range window {
+				n := t.dense.get(neighbour)
+				if n == 0 {
+					continue
+				}
+				tf := float32(n)
+				v := float32(impactMax)
+				if n < denseMany {
+					v = tf*(k1+1)/(tf+norms[k]) + delta
+				}
+				best = max(best, v*float32(share(by-k))*float32(t.idf))
+			}
+		}
+		sum += best
+	}
+	return sum
 }
 
 // firstBlock does the first pass on the memories from one ordinal to another,
@@ -515,10 +579,8 @@ func slack(score float32) float32 { return 1e-5 * (1 + max(score, -score)) }
 // second works out the scores of the candidates in full, best first, until none
 // of the rest can be a hit.
 func (x *search) second(frequent []word) {
-	open, ofSession := x.open(frequent), 0.0
-	for i := range frequent {
-		ofSession += x.mostOfSession(&frequent[i])
-	}
+	ofSession := x.mostOfSessions(frequent)
+	open := x.doubt() + ofSession
 	slices.SortFunc(x.candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.part, a.part), cmp.Compare(a.ordinal, b.ordinal))
 	})

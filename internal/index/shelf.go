@@ -36,6 +36,7 @@ type contents struct {
 	vocabulary dictionary
 	terms      column[term]
 	postings   arena
+	dense      []dense
 
 	docs    column[doc]
 	details column[detail]
@@ -109,10 +110,11 @@ type tuning struct {
 	exactVectors uint32
 	// smallSession is the number of memories from which a session counts its terms.
 	smallSession int
-	// skipPostings is the number of postings from which a word may be left
-	// for the best candidates alone, if its weight is at most skipShare of the query's.
-	skipPostings int
-	skipShare    float64
+	// denseMin is the number of postings from which a term may be dense.
+	denseMin uint32
+	// postingsPerCandidate is how many postings are read in the time that it
+	// takes to look at the dense terms of one candidate.
+	postingsPerCandidate int
 	// smallDomain is the number of memories up to which those of one session
 	// are scored one by one.
 	smallDomain int
@@ -122,7 +124,7 @@ type tuning struct {
 }
 
 func defaultTuning() tuning {
-	return tuning{exactVectors: 2048, smallSession: 64, skipPostings: 4096, skipShare: 0.15, smallDomain: 1024, errorsTrusted: 2.5}
+	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, postingsPerCandidate: 8, smallDomain: 1024, errorsTrusted: 2.5}
 }
 
 // New makes an empty shelf, which keeps the vectors of one model.
@@ -173,6 +175,9 @@ func (s *Shelf) Bytes() int64 {
 	n += s.vocabulary.bytes() + s.terms.bytes() + s.postings.bytes()
 	n += s.docs.bytes() + s.details.bytes() + s.forward.bytes() + s.fields.bytes() + s.names.bytes() + s.spans.bytes()
 	n += s.sessionNames.bytes() + s.sessions.bytes() + s.heldBySessions + s.vectors.bytes()
+	for i := range s.dense {
+		n += s.dense[i].bytes()
+	}
 	n += mapEntry * int64(len(s.moved)+len(s.movedTo))
 	return n + 4*int64(cap(s.counts)+cap(s.ids)+cap(s.others)) + int64(cap(s.buf)) + 8*int64(cap(s.languages))
 }
@@ -295,7 +300,7 @@ func (s *Shelf) append(d detail, terms string, session uint32) uint32 {
 		if session != 0 && tf&inSession == 0 {
 			x.sessions++
 		}
-		post(&s.postings, x, o, tf&^inSession)
+		s.post(x, o, tf&^inSession)
 	}
 	s.living++
 	s.tokens += uint64(len(s.ids))

@@ -1,0 +1,65 @@
+package index
+
+// dense holds how often a frequent term occurs in each memory, by ordinal, in
+// four bits: beside its postings, for a quick look at single memories.
+type dense struct {
+	chunks [][]byte // of chunkLen memories each; nil where none has the term
+}
+
+const (
+	// denseShare is the part of the memories that a dense term is in.
+	denseShare = 4
+	// denseTermsMax bounds the number of dense terms.
+	denseTermsMax = 100
+	// denseMany stands for this many occurrences or more.
+	denseMany = 15
+)
+
+func (d *dense) set(ordinal, tf uint32) {
+	c := int(ordinal >> chunkBits)
+	for len(d.chunks) <= c {
+		d.chunks = append(d.chunks, nil)
+	}
+	if d.chunks[c] == nil {
+		d.chunks[c] = make([]byte, chunkLen/2)
+	}
+	d.chunks[c][ordinal&chunkMask/2] |= byte(min(tf, denseMany)) << (ordinal & 1 * 4)
+}
+
+func (d *dense) get(ordinal uint32) uint32 {
+	c := int(ordinal >> chunkBits)
+	if c >= len(d.chunks) || d.chunks[c] == nil {
+		return 0
+	}
+	return uint32(d.chunks[c][ordinal&chunkMask/2]>>(ordinal&1*4)) & denseMany
+}
+
+func (d *dense) bytes() int64 {
+	n := sliceHeader * int64(cap(d.chunks))
+	for _, c := range d.chunks {
+		n += int64(cap(c))
+	}
+	return n
+}
+
+// post adds a posting to a term, which becomes dense if it is frequent enough.
+func (s *Shelf) post(t *term, ordinal, tf uint32) {
+	post(&s.postings, t, ordinal, tf)
+	if t.dense != 0 {
+		s.dense[t.dense-1].set(ordinal, tf)
+		return
+	}
+	if t.count < s.tuning.denseMin || int(t.memories) < s.living/denseShare || len(s.dense) == denseTermsMax {
+		return
+	}
+	d := dense{}
+	var r reader
+	r.reset(&s.postings, t)
+	for n := r.fill(); n > 0; n = r.fill() {
+		for i, o := range r.ordinals[:n] {
+			d.set(o, r.tfs[i])
+		}
+	}
+	s.dense = append(s.dense, d)
+	t.dense = uint8(len(s.dense))
+}
