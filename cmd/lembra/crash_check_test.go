@@ -61,7 +61,7 @@ func (w *world) checkListing(t *testing.T, s *server) {
 	var wrong faults
 	from := time.Now()
 	listed := map[string]map[string]*lembra.Memory{} // agent, id
-	byContent := map[string]*lembra.Memory{}
+	byContent := map[[2]string]*lembra.Memory{} // agent, content
 	for i := range crashAgents {
 		agent := fmt.Sprintf("agent-%d", i)
 		memories, err := s.list(agent)
@@ -74,14 +74,14 @@ func (w *world) checkListing(t *testing.T, s *server) {
 				wrong.add(&tracked{agent: agent, id: m.MemoryID}, "listed twice")
 			}
 			listed[agent][m.MemoryID] = &m
-			byContent[m.Content] = &m
+			byContent[[2]string{agent, m.Content}] = &m
 		}
 	}
 	to := time.Now()
 	for _, worker := range w.workers {
 		worker.memories = slices.DeleteFunc(worker.memories, func(m *tracked) bool {
 			if m.id == "" { // only its content tells
-				found := byContent[m.now().content]
+				found := byContent[[2]string{m.agent, m.now().content}]
 				if found == nil {
 					w.open++
 					return true // never stored, or expired since: both are nothing

@@ -250,7 +250,7 @@ func (w *worker) content() string {
 	own := func(prefix string) string {
 		letters := []byte(prefix)
 		for n := w.made; n > 0; n /= 20 {
-			letters = append(letters, "bcdfghjklmnpqrtvwxzk"[n%20])
+			letters = append(letters, "bcdfghjklmnpqrstvwxz"[n%20])
 		}
 		return string(append(letters, w.name[1]-'0'+'b', "qx"[(len(w.name)-2)%2]))
 	}
