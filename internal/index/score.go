@@ -14,10 +14,9 @@ type scorer struct {
 	s       *Shelf
 	lexical bool
 	f       *Frequencies
-	// base and slope make up the length norm of a memory, sessionBase and
-	// sessionSlope that of a session.
-	base, slope               float64
-	sessionBase, sessionSlope float64
+	// slope is the slope of the length norm of memories, sessionSlope that of
+	// sessions.
+	slope, sessionSlope float64
 
 	words []word
 	terms []queryTerm
@@ -97,8 +96,7 @@ func (x *scorer) most(w *word) float64 {
 func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	x.s, x.f = s, f
 	x.lexical = q.Mode != lembra.ModeSemantic
-	x.base, x.slope = norm(f.Tokens, f.Memories)
-	x.sessionBase, x.sessionSlope = norm(f.SessionTokens, f.Sessions)
+	x.slope, x.sessionSlope = slope(f.Tokens, f.Memories), slope(f.SessionTokens, f.Sessions)
 	x.scale = 1
 	if x.lexical {
 		x.scale = f.scale()
@@ -124,12 +122,16 @@ func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	}
 }
 
-// norm returns the parts of the length norm k1·(1-b+b·length/average).
-func norm(tokens, texts uint64) (base, slope float64) {
+// base is the part of the length norm k1·(1-b+b·length/average) that is the same
+// for all.
+const base = k1 * (1 - b)
+
+// slope is its part by length.
+func slope(tokens, texts uint64) float64 {
 	if tokens == 0 {
-		return k1 * (1 - b), 0
+		return 0
 	}
-	return k1 * (1 - b), k1 * b * float64(texts) / float64(tokens)
+	return k1 * b * float64(texts) / float64(tokens)
 }
 
 func (x *scorer) addWords(q *Query) {
@@ -221,7 +223,7 @@ func (x *scorer) own(o uint32, d *doc) {
 					continue
 				}
 				// The memory at k is by-k places before this one.
-				v := share(by-k) * x.terms[j].idf * impact(float64(x.tf[j][k]), x.base+x.slope*tokens[k])
+				v := share(by-k) * x.terms[j].idf * impact(float64(x.tf[j][k]), base+x.slope*tokens[k])
 				if v > p.value {
 					p = part{v, j}
 				}
@@ -290,7 +292,7 @@ func (x *scorer) session(id uint32) float64 {
 		best := 0.0
 		for _, j := range x.words[i].terms {
 			if tf := x.tf[j][0]; tf > 0 {
-				best = max(best, x.terms[j].sessionIDF*impact(float64(tf), x.sessionBase+x.sessionSlope*float64(s.tokens)))
+				best = max(best, x.terms[j].sessionIDF*impact(float64(tf), base+x.sessionSlope*float64(s.tokens)))
 			}
 		}
 		sum += best

@@ -121,10 +121,13 @@ type tuning struct {
 	// errorsTrusted is how many standard deviations a cosine that is estimated
 	// from a code is trusted not to be off.
 	errorsTrusted float64
+	// yieldEvery is how many postings, memories or vectors are looked at between
+	// two yields.
+	yieldEvery int
 }
 
 func defaultTuning() tuning {
-	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, postingsPerCandidate: 8, smallDomain: 1024, errorsTrusted: 2.5}
+	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, postingsPerCandidate: 8, smallDomain: 1024, errorsTrusted: 2.5, yieldEvery: 1 << 15}
 }
 
 // New makes an empty shelf, which keeps the vectors of one model.

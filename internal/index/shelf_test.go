@@ -369,8 +369,12 @@ func compareExplained(t testingT, q *Query, h Hit, want []Hit, tolerance float64
 		}
 		x := w.Explain
 		for i, part := range [][2]float64{
-			{e.Lexical, x.Lexical}, {e.Session, x.Session}, {e.Vector, x.Vector}, {e.Cosine, x.Cosine},
-			{e.Recency, x.Recency}, {e.Importance, x.Importance},
+			{e.Lexical, x.Lexical},
+			{e.Session, x.Session},
+			{e.Vector, x.Vector},
+			{e.Cosine, x.Cosine},
+			{e.Recency, x.Recency},
+			{e.Importance, x.Importance},
 		} {
 			if math.Abs(part[0]-part[1]) > tolerance {
 				t.Fatalf("part %d of memory %d is %v, want %v", i, h.Number, part[0], part[1])

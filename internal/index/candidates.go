@@ -1,0 +1,219 @@
+package index
+
+import (
+	"math"
+	"slices"
+)
+
+// A candidate is a memory with the part of its score that is known.
+type candidate struct {
+	part    float32
+	ordinal uint32
+}
+
+// open returns what may still be missing of a part of a score.
+func (x *search) open(frequent []word) float64 {
+	open := x.doubt()
+	for i := range frequent {
+		open += x.most(&frequent[i])
+	}
+	return open
+}
+
+// first collects the candidates for the second pass, and scores in full those
+// with the best parts, so that it can drop what cannot be as good.
+func (x *search) first(frequent []word) {
+	open := x.open(frequent) + x.doubt()
+	x.candidates, x.kept, x.best = x.candidates[:0], 0, x.best[:0]
+	for from := 0; from < len(x.memories); from += 1 << blockBits {
+		if x.query == nil && !x.blocks[from>>blockBits] {
+			continue
+		}
+		x.firstBlock(uint32(from), uint32(min(from+1<<blockBits, len(x.memories))), float32(open))
+		x.tick(1 << blockBits)
+		if len(x.candidates) > 4096 && len(x.candidates) > 2*x.kept {
+			x.prune(x.least(float32(open)))
+		}
+	}
+	if len(x.best) < x.TopK {
+		return
+	}
+	rest := x.candidates[:0]
+	for _, c := range x.candidates {
+		if c.part >= x.best[0] && len(x.hits) < x.TopK {
+			x.finish(c.ordinal, math.MaxFloat64)
+			continue
+		}
+		rest = append(rest, c)
+	}
+	x.candidates = rest
+	if len(x.hits) == x.TopK {
+		score := x.hits[x.TopK-1].Score
+		x.prune(float32(score-x.open(frequent)) - slack(float32(score)))
+	}
+}
+
+// settled tells whether the frequent words can be left for the second pass: there
+// are few candidates, and no memory without a rarer word can be among the hits.
+func (x *search) settled(frequent []word) bool {
+	postings := 0
+	for i := range frequent {
+		postings += frequent[i].postings
+	}
+	if x.query == nil {
+		untouched := x.open(frequent) + x.recencyWeight + x.importanceWeight
+		if len(x.hits) < x.TopK || x.hits[x.TopK-1].Score <= untouched {
+			return false
+		}
+	}
+	return len(x.candidates)*x.s.tuning.postingsPerCandidate <= postings
+}
+
+// refine adds to the candidates' parts what dense terms say, or a bit more, and
+// drops those that cannot be hits after that.
+func (x *search) refine(frequent []word) {
+	if len(frequent) == 0 {
+		return
+	}
+	least := float32(-math.MaxFloat32)
+	if len(x.hits) == x.TopK {
+		score := x.hits[x.TopK-1].Score
+		least = float32(score-x.doubt()-x.mostOfSessions(frequent)) - slack(float32(score))
+	}
+	kept := x.candidates[:0]
+	for _, c := range x.candidates {
+		x.tick(8)
+		if c.part += x.denseParts(c.ordinal, frequent); c.part >= least {
+			kept = append(kept, c)
+		}
+	}
+	x.candidates = kept
+}
+
+// denseParts returns what words of dense terms add to a memory's score, its
+// session apart, or somewhat more.
+func (x *search) denseParts(o uint32, frequent []word) float32 {
+	d := x.s.docs.at(o)
+	alone := [1]uint32{o}
+	window, by := x.window(&alone, d)
+	var norms [windowMax]float32
+	for k, neighbour := range window {
+		norms[k] = base + float32(x.slope)*float32(x.s.docs.at(neighbour).tokens)
+	}
+	sum := float32(0)
+	for i := range frequent {
+		best := float32(0)
+		for _, j := range frequent[i].terms {
+			t := &x.terms[j]
+			if !t.known {
+				continue
+			}
+			for k, neighbour := range window {
+				n := t.dense.get(neighbour)
+				if n == 0 {
+					continue
+				}
+				tf := float32(n)
+				v := float32(impactMax)
+				if n < denseMany {
+					v = tf*(k1+1)/(tf+norms[k]) + delta
+				}
+				best = max(best, v*float32(share(by-k))*float32(t.idf))
+			}
+		}
+		sum += best
+	}
+	return sum
+}
+
+// firstBlock does the first pass on the memories from one ordinal to another,
+// which are of one chunk.
+func (x *search) firstBlock(from, to uint32, open float32) {
+	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:]
+	memories := x.memories[from:to]
+	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:]
+	docs, firsts = docs[:len(memories)], firsts[:len(memories)]
+	vectorWeight, mean := float32(x.vectorWeight), float32(x.mean)
+	extra := float32(x.recencyWeight + x.importanceWeight)
+	// What a part must reach to matter; it rises as better ones are found.
+	least := x.least(open)
+	for i := range memories {
+		session := docs[i].session
+		if session == dead {
+			continue
+		}
+		part := memories[i].sum
+		if session != 0 {
+			part += x.sessions[session].sum
+		}
+		lexical, has := part > 0, false
+		if x.query != nil && firsts[i] != none {
+			has = true
+			part += vectorWeight * (x.similarity(from+uint32(i), firsts[i]) - mean)
+		}
+		if part+extra < least || !has && (!x.lexical || !lexical && open == 0) {
+			continue
+		}
+		o := from + uint32(i)
+		if extra > 0 {
+			d := x.s.details.at(o)
+			part += float32(x.recency(d) + x.importance(d))
+		}
+		if part < least || !x.match.matches(o) {
+			continue
+		}
+		x.candidates = append(x.candidates, candidate{part, o})
+		if lexical || has {
+			x.note(part)
+			least = x.least(open)
+		}
+	}
+}
+
+// least returns what a part of a score must reach for its memory to be among
+// the hits with all that is open.
+func (x *search) least(open float32) float32 {
+	if len(x.best) < x.TopK {
+		return -math.MaxFloat32
+	}
+	return x.best[0] - open - slack(x.best[0])
+}
+
+// note keeps the best TopK parts of scores in a heap, the least one on top.
+func (x *search) note(part float32) {
+	h := x.best
+	if len(h) < x.TopK {
+		h = append(h, part)
+		for i := len(h) - 1; i > 0 && h[i] < h[(i-1)/2]; i = (i - 1) / 2 {
+			h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
+		}
+		x.best = h
+		return
+	}
+	if part <= h[0] {
+		return
+	}
+	h[0] = part
+	for i := 0; ; {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
+			if h[child] < h[least] {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}
+
+// prune drops the candidates whose part is too small.
+func (x *search) prune(least float32) {
+	x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part < least })
+	x.kept = len(x.candidates)
+}
+
+// slack is what single precision may have lost of a score.
+func slack(score float32) float32 { return 1e-5 * (1 + max(score, -score)) }
