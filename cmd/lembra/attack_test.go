@@ -29,14 +29,14 @@ func TestAttack(t *testing.T) {
 	for _, op := range operations {
 		for _, k := range keys {
 			k.attack(t, op, victim)
-			victim.unchanged(before, op.String()+" with "+k.name)
 		}
+		victim.unchanged(before, op.String()+" with a wrong key")
 		for _, at := range op.places {
 			values, _ := victim.values(at.kind)
 			for _, value := range values {
 				attacker.attack(t, op, at, value, victim)
-				victim.unchanged(before, op.String()+" with the victim's "+at.String())
 			}
+			victim.unchanged(before, op.String()+" with the victim's "+at.String())
 		}
 	}
 	for _, target := range []string{"/metrics", "/health", "/livez", "/readyz", "/openapi.json", "/"} {
@@ -128,7 +128,11 @@ func (k wrongKey) attack(t *testing.T, op operation, victim *party) {
 	if opens && op.scope != "none" && !k.other {
 		return // it is the right key
 	}
-	for _, w := range []*wireRequest{victim.fullRequest(op), victim.request(op)} {
+	requests := []*wireRequest{victim.fullRequest(op), victim.request(op)}
+	if len(op.places) == 0 {
+		requests = requests[:1] // they are the same
+	}
+	for _, w := range requests {
 		got := w.send(k.caller, k.headers...)
 		var want []int
 		switch {
@@ -243,18 +247,13 @@ func (p *party) try(t *testing.T, op operation, method string, at place, value a
 	return got
 }
 
-// normal is an answer without what differs from one to the next.
-func normal(body string) string {
-	for _, r := range []struct{ pattern, with string }{
-		{`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`, "UUID"},
-		{`"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z"`, "TIME"},
-		{`"took_ms":[0-9.e+-]+`, "TOOK"},
-		{`"next_cursor":"[^"]*"`, "CURSOR"},
-	} {
-		body = regexp.MustCompile(r.pattern).ReplaceAllString(body, r.with)
-	}
-	return body
-}
+// varying is what differs from one answer to the next: ids and times that the
+// server makes, and the cursors they are in.
+var varying = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}` +
+	`|"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z"|"took_ms":[0-9.e+-]+|"next_cursor":"[^"]*"`)
+
+// normal is an answer without what varies.
+func normal(body string) string { return varying.ReplaceAllString(body, "…") }
 
 // differ tells whether headers do that should be the same.
 func differ(a, b http.Header) bool {
