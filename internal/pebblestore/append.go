@@ -46,7 +46,7 @@ func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, reco
 		return 0, end, fmt.Errorf("append: %w", errErased)
 	}
 	a := &appending{store: s, log: log, after: after, records: records, batch: s.db.NewBatchWithSize(sizeGuess(records))}
-	if err := a.build(); err != nil {
+	if err := a.build(ctx); err != nil {
 		return 0, end, fmt.Errorf("append: %w", errors.Join(err, a.batch.Close()))
 	}
 	applied := func() {
@@ -176,7 +176,7 @@ type appending struct {
 	users   map[string]bool           // entered
 }
 
-func (a *appending) build() error {
+func (a *appending) build(ctx context.Context) error {
 	a.stubs = make(map[uint64]*record.Record)
 	a.living = make(map[uint64]bool, len(a.records))
 	for _, r := range a.records {
@@ -187,7 +187,7 @@ func (a *appending) build() error {
 		case *record.Record_Derived:
 			err = a.derive(r, body.Derived.Of)
 		case *record.Record_Tombstone:
-			err = a.tombstone(body.Tombstone)
+			err = a.tombstone(ctx, body.Tombstone)
 		case *record.Record_Erase:
 			at := binary.BigEndian.AppendUint64(nil, uint64(r.TimeUs))
 			err = a.batch.Set(logKey(kindDoomed, a.log), at, nil)
@@ -315,7 +315,7 @@ func derivedKey(log record.LogID, of, number uint64) []byte {
 	return appendNumber(numberKey(kindDerived, log, of), number)
 }
 
-func (a *appending) tombstone(t *record.Tombstone) error {
+func (a *appending) tombstone(ctx context.Context, t *record.Tombstone) error {
 	id := idKey(a.log.Tenant, t.MemoryId, a.log.Agent)
 	errs := []error{
 		a.end(t.Of, false),
@@ -330,18 +330,18 @@ func (a *appending) tombstone(t *record.Tombstone) error {
 	if t.ExpiresAtUs != nil {
 		errs = append(errs, a.delete(expiryKey(*t.ExpiresAtUs, a.log, t.Of)))
 	}
-	return errors.Join(append(errs, a.purge(t.Of))...)
+	return errors.Join(append(errs, a.purge(ctx, t.Of))...)
 }
 
 // purge leaves only stubs of all versions of a memory, the last of which is
 // number, and of what was derived for them.
-func (a *appending) purge(number uint64) error {
+func (a *appending) purge(ctx context.Context, number uint64) error {
 	for number > 0 {
 		r, err := a.purgeOne(number)
 		if err != nil {
 			return err
 		}
-		if err := a.purgeDerived(number); err != nil {
+		if err := a.purgeDerived(ctx, number); err != nil {
 			return err
 		}
 		put := r.GetPut()
@@ -383,10 +383,10 @@ func (a *appending) stub(r *record.Record) *record.Record {
 	return stub
 }
 
-func (a *appending) purgeDerived(of uint64) error {
+func (a *appending) purgeDerived(ctx context.Context, of uint64) error {
 	numbers := a.derived[of]
 	if of <= a.after {
-		stored, err := derivedNumbers(a.store.db, a.log, of)
+		stored, err := derivedNumbers(ctx, a.store.db, a.log, of)
 		if err != nil {
 			return err
 		}
@@ -404,10 +404,10 @@ func (a *appending) purgeDerived(of uint64) error {
 }
 
 // derivedNumbers returns the numbers of the derived records of a version.
-func derivedNumbers(r pebble.Reader, log record.LogID, of uint64) ([]uint64, error) {
+func derivedNumbers(ctx context.Context, r pebble.Reader, log record.LogID, of uint64) ([]uint64, error) {
 	prefix := numberKey(kindDerived, log, of)
 	var numbers []uint64
-	err := scan(context.Background(), r, prefix, nil, func(key, _ []byte) (bool, error) {
+	err := scan(ctx, r, prefix, nil, func(key, _ []byte) (bool, error) {
 		d := &decoder{b: key[len(prefix):]}
 		numbers = append(numbers, d.number())
 		return true, d.end()

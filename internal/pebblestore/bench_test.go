@@ -17,20 +17,8 @@ import (
 	"lembra/internal/storetest"
 )
 
-// benchDir returns a folder on a real disk: syncs cost nothing on tmpfs.
-func benchDir(b *testing.B) string {
-	b.Helper()
-	dir, err := os.MkdirTemp(os.Getenv("LEMBRA_BENCH_DIR"), "lembra-bench-")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			b.Error(err)
-		}
-	})
-	return dir
-}
+// Benchmarks write to b.TempDir: set TMPDIR to a folder on a real disk, as syncs
+// cost nothing on tmpfs.
 
 // realistic makes a put as large as a memory of 300 bytes: its text, its terms
 // and a vector of 256 bytes.
@@ -70,7 +58,7 @@ func report(b *testing.B, s *pebblestore.Store) {
 func BenchmarkAppendManyAgents(b *testing.B) {
 	for _, agents := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(agents), func(b *testing.B) {
-			s := open(b, benchDir(b), pebblestore.Options{})
+			s := open(b, b.TempDir(), pebblestore.Options{})
 			var left atomic.Int64
 			left.Store(int64(b.N))
 			writers := make([]*storetest.Writer, agents)
@@ -103,7 +91,7 @@ func BenchmarkAppendManyAgents(b *testing.B) {
 func BenchmarkAppendOneAgent(b *testing.B) {
 	for _, clients := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
-			s := open(b, benchDir(b), pebblestore.Options{})
+			s := open(b, b.TempDir(), pebblestore.Options{})
 			w := storetest.NewWriter(benchLog("agent"))
 			change := realistic(rand.New(rand.NewPCG(1, 1)))
 			requests := make(chan chan error, clients)
@@ -186,7 +174,7 @@ func readLiving(b *testing.B, s *pebblestore.Store, log record.LogID, want int) 
 func BenchmarkLiving(b *testing.B) {
 	const living = 100_000
 	b.Run("all", func(b *testing.B) {
-		s := open(b, benchDir(b), pebblestore.Options{})
+		s := open(b, b.TempDir(), pebblestore.Options{})
 		w := storetest.NewWriter(benchLog("agent"))
 		fill(b, s, w, living)
 		for b.Loop() {
@@ -194,7 +182,7 @@ func BenchmarkLiving(b *testing.B) {
 		}
 	})
 	b.Run("of a million", func(b *testing.B) {
-		s := open(b, benchDir(b), pebblestore.Options{})
+		s := open(b, b.TempDir(), pebblestore.Options{})
 		w := storetest.NewWriter(benchLog("agent"))
 		fill(b, s, w, 10*living)
 		deleteNineOfTen(b, s, w)
@@ -231,7 +219,7 @@ func deleteNineOfTen(b *testing.B, s *pebblestore.Store, w *storetest.Writer) {
 // BenchmarkOpen opens a folder as kill -9 leaves it: with a write-ahead log to
 // replay.
 func BenchmarkOpen(b *testing.B) {
-	dir := benchDir(b)
+	dir := b.TempDir()
 	s := open(b, filepath.Join(dir, "0"), pebblestore.Options{})
 	fill(b, s, storetest.NewWriter(benchLog("agent")), 200_000)
 	for n := 1; b.Loop(); n++ {
@@ -257,7 +245,7 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkGet reads records at random, as a recall does with its winners.
 func BenchmarkGet(b *testing.B) {
 	const memories, winners = 200_000, 10
-	s := open(b, benchDir(b), pebblestore.Options{})
+	s := open(b, b.TempDir(), pebblestore.Options{})
 	w := storetest.NewWriter(benchLog("agent"))
 	fill(b, s, w, memories)
 	s.WaitIdle()

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 
 	"lembra/internal/record"
@@ -147,7 +148,7 @@ func (l *memoryLog) clone() *memoryLog {
 	view.users = maps.Clone(view.users)
 	view.derived = maps.Clone(view.derived)
 	for of, numbers := range view.derived {
-		view.derived[of] = numbers[:len(numbers):len(numbers)]
+		view.derived[of] = slices.Clip(numbers)
 	}
 	return &memoryLog{records: maps.Clone(l.records), view: &view}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -135,14 +134,4 @@ func (w *Writer) Append(ctx context.Context, store interface {
 		err = fmt.Errorf("%w: %d of %d, log ends at %d", errNotAll, n, len(records), end)
 	}
 	return err
-}
-
-// ids returns the ids of the living memories in order.
-func (w *Writer) ids() []string {
-	ids := make([]string, 0, len(w.Living))
-	for id := range w.Living {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
 }
