@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,7 +83,7 @@ func TestConfigErrors(t *testing.T) {
 		{"connections_max: 0", "", "connections_max: must be at least 1"},
 	} {
 		_, err := load(t, c.yaml, []string{c.env})
-		if _, usage := err.(*usageError); !usage || !strings.Contains(err.Error(), c.want) {
+		if _, usage := errors.AsType[*usageError](err); !usage || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: got %v, want %s", c.yaml, c.env, err, c.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "decoding failed") {

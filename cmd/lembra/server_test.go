@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"lembra"
 	"lembra/client"
 	"lembra/internal/embed/hashed"
+	"lembra/internal/pebblestore"
 )
 
 // testAdminKey is the server's admin key in tests.
@@ -215,4 +218,41 @@ func TestDrain(t *testing.T) {
 		t.Errorf("stop: %v", err)
 	}
 	group.Wait()
+}
+
+// A program works with a store and a clock of the caller's, and leaves the store
+// open.
+func TestParts(t *testing.T) {
+	dir := t.TempDir()
+	store, err := pebblestore.Open("data", pebblestore.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	p, stop, err := start(testConfig(dir), Parts{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := memoryOf("a", "gone in an hour")
+	m.MemoryID, m.ExpiresAt = "m", time.Now().Add(time.Hour)
+	if _, err := dial(t, p.URL(), defaultKey(t, dir)).Memorize(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []lembra.Code{"", lembra.CodeNotFound} {
+		passed := time.Duration(i) * 2 * time.Hour
+		t.Run(passed.String(), func(t *testing.T) {
+			again := boot(t, testConfig(dir), Parts{Store: store, Now: func() time.Time { return time.Now().Add(passed) }})
+			_, err := dial(t, again.URL(), defaultKey(t, dir)).Get(t.Context(), "a", "m")
+			if got := lembra.CodeOf(err); got != want {
+				t.Errorf("after %s: %v, want %q", passed, err, want)
+			}
+		})
+	}
 }
