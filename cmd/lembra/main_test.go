@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,9 +12,12 @@ import (
 )
 
 // TestMain makes this binary the command "lembra" for scripts, and for tests that
-// start it as a process of its own.
+// start it as a process of its own; "lembra-fatal" is its end where the store fails.
 func TestMain(m *testing.M) {
-	testscript.Main(leakless{m}, map[string]func(){"lembra": main})
+	testscript.Main(leakless{m}, map[string]func(){
+		"lembra":       main,
+		"lembra-fatal": func() { (&cli{stderr: os.Stderr}).endFatally(errors.New("input/output error")) },
+	})
 }
 
 // leakless fails tests that leave goroutines behind.
