@@ -156,6 +156,7 @@ func (e *Engine) Close() error {
 	late := time.AfterFunc(closeWaitMax, func() { e.cancel(errClosed) })
 	e.writing.Wait()
 	late.Stop()
+	e.shelves.close()
 	e.cancel(errClosed)
 	e.group.Wait()
 	return nil

@@ -350,7 +350,8 @@ func (ws *writers) findDying(tenant lembra.Tenant, agent, memoryID string) (agen
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for k := range ws.dying {
-		if k.tenant == tenant && k.memoryID == memoryID && (agent == "" || k.agent == agent) {
+		named := k.memoryID == memoryID || k.memoryID == allMemories
+		if named && k.tenant == tenant && (agent == "" || k.agent == agent) {
 			return k.agentKey, true
 		}
 	}

@@ -74,10 +74,10 @@ func (in *putIntent) taken(ctx context.Context, v *view) (bool, error) {
 	case in.put.Idempotent && have.Idempotent:
 		in.answer = have
 		return true, nil
-	case !k.gone && expired(have, v.now):
+	case !k.gone && !have.Idempotent && expired(have, v.now):
 		v.tombstone(k.current, record.Reason_REASON_EXPIRED, newWriteID())
 		return false, nil
-	case !k.gone && same:
+	case !k.gone && same && !expired(have, v.now):
 		in.answer = have
 		return true, nil
 	}

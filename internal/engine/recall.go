@@ -47,6 +47,9 @@ func (e *Engine) Recall(ctx context.Context, tenant lembra.Tenant, query lembra.
 // logs returns the logs that a question concerns: the agent's, or those of the
 // user's or of all the tenant's agents, up to the limit.
 func (e *Engine) logs(ctx context.Context, tenant lembra.Tenant, agent, user string) ([]record.LogID, error) {
+	if e.ctx.Err() != nil {
+		return nil, errClosed
+	}
 	limit := e.o.Limits.RecallAgentsMax
 	var logs []record.LogID
 	switch {

@@ -32,6 +32,8 @@ type shelves struct {
 	byLog map[record.LogID]*warm
 	lru   list.List // of *warm
 	bytes int64
+	// closed: no further building may start.
+	closed bool
 }
 
 // A warm entry is one agent's shelf, or the building of it.
@@ -70,7 +72,7 @@ func (s *shelves) read(ctx context.Context, log record.LogID, f func(*index.Shel
 			return err
 		}
 		if !s.e.o.SoleWriter {
-			current, err := w.catchUp(ctx, s.e.o.Log)
+			current, err := s.catchUp(ctx, w)
 			if err != nil {
 				return err
 			}
@@ -132,10 +134,22 @@ func (s *shelves) acquire(ctx context.Context, log record.LogID) (*warm, error) 
 	}
 }
 
+func (s *shelves) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
 // start builds an entry's shelf in the background; s.mu is held.
 func (s *shelves) start(w *warm) {
 	b := &build{done: make(chan struct{})}
 	w.build = b
+	if s.closed {
+		b.err = errClosed
+		close(b.done)
+		s.remove(w)
+		return
+	}
 	s.e.group.Go(func() {
 		began := time.Now()
 		size, err := w.rebuild(s.e.ctx, s.e)
@@ -194,8 +208,13 @@ func (s *shelves) dropIf(condition func(record.LogID) bool) {
 	}
 }
 
-// applied tells the shelves that records are in a log.
+// applied tells the shelves that records are in a log. Where others write too, a
+// shelf takes everything from the log itself, before it is read: only so does it
+// notice that the log was rolled back and has grown again.
 func (s *shelves) applied(log record.LogID, records []*record.Record) {
+	if !s.e.o.SoleWriter {
+		return
+	}
 	s.mu.Lock()
 	w := s.byLog[log]
 	s.mu.Unlock()
@@ -203,28 +222,35 @@ func (s *shelves) applied(log record.LogID, records []*record.Record) {
 		return
 	}
 	w.mu.Lock()
-	size, garbage, err := int64(0), false, error(nil)
-	if w.shelf != nil {
-		err = w.apply(records)
-		size = w.shelf.Bytes()
-		garbage = w.shelf.Garbage() > max(garbageMin, w.shelf.Len())
-	}
-	w.mu.Unlock()
-	if size == 0 {
+	if w.shelf == nil {
+		w.mu.Unlock()
 		return // it is being built, and will see the records in the log
 	}
+	err := w.apply(records)
+	w.mu.Unlock()
+	if err != nil {
+		s.e.o.Logger.Warn("shelf dropped, it will be rebuilt", "agent", log.Agent, "error", err)
+		s.drop(w)
+		return
+	}
+	s.grown(w)
+}
+
+// grown accounts for a shelf that records were added to, and has one rebuilt that
+// is mostly garbage.
+func (s *shelves) grown(w *warm) {
+	w.mu.RLock()
+	size := w.shelf.Bytes()
+	garbage := w.shelf.Garbage() > max(garbageMin, w.shelf.Len())
+	w.mu.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.byLog[log] != w:
-	case err != nil:
-		s.e.o.Logger.Warn("shelf dropped, it will be rebuilt", "agent", log.Agent, "error", err)
-		s.remove(w)
-	default:
-		s.account(w, size)
-		if garbage && w.build == nil {
-			s.start(w)
-		}
+	if s.byLog[w.log] != w {
+		return
+	}
+	s.account(w, size)
+	if garbage && w.build == nil {
+		s.start(w)
 	}
 }
 
@@ -249,8 +275,8 @@ func (w *warm) apply(records []*record.Record) error {
 
 // catchUp asks the log for the records from the shelf's last one on, that one
 // included. false: the last one is missing or another, so the log was rolled
-// back and the shelf is wrong.
-func (w *warm) catchUp(ctx context.Context, log Log) (bool, error) {
+// back and the shelf is wrong. What is written while it reads is not chased.
+func (s *shelves) catchUp(ctx context.Context, w *warm) (bool, error) {
 	for {
 		w.mu.RLock()
 		if w.shelf == nil {
@@ -259,25 +285,29 @@ func (w *warm) catchUp(ctx context.Context, log Log) (bool, error) {
 		}
 		last, lastID := w.shelf.Last(), w.lastID
 		w.mu.RUnlock()
-		records, err := log.Read(ctx, w.log, max(last, 1), readChunk)
+		records, err := s.e.o.Log.Read(ctx, w.log, max(last, 1), readChunk)
 		if err != nil {
 			return false, fmt.Errorf("read behind %d: %w", last, err)
 		}
+		complete := len(records) < readChunk
 		if last > 0 {
 			if len(records) == 0 || !bytes.Equal(records[0].WriteId, lastID) {
 				return false, nil
 			}
 			records = records[1:]
 		}
-		if len(records) == 0 {
+		if len(records) > 0 {
+			w.mu.Lock()
+			err := w.apply(records)
+			w.mu.Unlock()
+			if err != nil {
+				return false, nil //nolint:nilerr // the shelf is rebuilt
+			}
+			s.grown(w)
+		}
+		if complete {
 			return true, nil
 		}
-		w.mu.Lock()
-		if w.shelf == nil || w.apply(records) != nil {
-			w.mu.Unlock()
-			return false, nil
-		}
-		w.mu.Unlock()
 	}
 }
 
@@ -385,6 +415,9 @@ func (w *warm) follow(ctx context.Context, log Log, newest uint64) error {
 			}
 			w.shelf.SetLast(r.Number)
 			w.lastID = r.WriteId
+		}
+		if len(records) < readChunk {
+			return nil
 		}
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,10 +31,7 @@ func (e *Engine) sweepLoop() {
 }
 
 func (e *Engine) sweep(ctx context.Context) error {
-	if err := e.sweepExpired(ctx); err != nil {
-		return err
-	}
-	return e.sweepDoomed(ctx)
+	return errors.Join(e.sweepExpired(ctx), e.sweepDoomed(ctx))
 }
 
 // sweepExpired writes the tombstones of memories whose time is up.
@@ -67,11 +65,14 @@ func (e *Engine) sweepExpired(ctx context.Context) error {
 	}
 }
 
-// doAll submits intents to several agents and waits; it returns the first error.
+// doAll submits intents to several agents and waits, no longer than a request may
+// take; it returns the first error.
 func (e *Engine) doAll(ctx context.Context, byAgent map[agentKey][]intent, n int) error {
 	if n == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.o.WriteMax)
+	defer cancel()
 	t := newTicket(n)
 	var all []*operation
 	var first error

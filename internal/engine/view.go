@@ -105,10 +105,16 @@ func (v *view) lookup(ctx context.Context, memoryID string) (known, error) {
 	if err != nil {
 		return known{}, fmt.Errorf("locate memory: %w", err)
 	}
-	if len(locations) == 0 || locations[0].Log != v.log {
+	if len(locations) == 0 {
 		return known{}, nil
 	}
 	at := locations[0]
+	if at.Log.AgentGeneration > v.log.AgentGeneration {
+		return known{}, errStaleHead
+	}
+	if at.Log != v.log {
+		return known{}, nil
+	}
 	records, err := v.e.o.Log.Get(ctx, v.log, []uint64{at.Number})
 	if err != nil {
 		return known{}, fmt.Errorf("read memory: %w", err)

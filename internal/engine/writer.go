@@ -27,6 +27,9 @@ type agentKey struct {
 	agent  string
 }
 
+// allMemories stands for every memory of an agent that is being deleted.
+const allMemories = ""
+
 // dyingKey is a memory id whose deletion is being written.
 type dyingKey struct {
 	agentKey
@@ -130,13 +133,21 @@ type operation struct {
 	// writeID names the operation's record, the same in every attempt, so that
 	// one whose outcome was unknown is recognised.
 	writeID []byte
-	// triedAfter is the end of the log behind which the first attempt with
-	// unknown outcome was made, plus one; 0 where there was none.
-	triedAfter uint64
-	records    []*record.Record
-	rests      bool // the answer rests on a record of the same append
-	err        error
-	finished   atomic.Bool
+	// tried is where the first attempt with unknown outcome was made, nil where
+	// there was none.
+	tried *attempt
+	// failures counts the checks that could not read the store.
+	failures int
+	records  []*record.Record
+	rests    bool // the answer rests on a record of the same append
+	err      error
+	finished atomic.Bool
+}
+
+// An attempt is an append whose outcome is unknown: to a log, behind a number.
+type attempt struct {
+	log   record.LogID
+	after uint64
 }
 
 // A ticket counts the operations of one request that are not done.
@@ -270,17 +281,26 @@ func (w *writer) pause(ops []*operation, cause error, wait *time.Duration) []*op
 	return dropLate(ops, w.e.now(), cause)
 }
 
+// late tells whether an operation's time is up.
+func (op *operation) late(now time.Time) bool {
+	return !op.deadline.IsZero() && !now.Before(op.deadline)
+}
+
+func errLate(cause error) error {
+	return &lembra.Error{
+		Code: lembra.CodeDeadline, RetryAfter: time.Second, Err: cause,
+		Message: "not done within the request's time: ask again with the same Idempotency-Key or memory_id",
+	}
+}
+
 func dropLate(ops []*operation, now time.Time, cause error) []*operation {
 	kept := ops[:0:0]
 	for _, op := range ops {
-		if op.deadline.IsZero() || now.Before(op.deadline) {
+		if op.late(now) {
+			op.finish(errLate(cause))
+		} else {
 			kept = append(kept, op)
-			continue
 		}
-		op.finish(&lembra.Error{
-			Code: lembra.CodeDeadline, RetryAfter: time.Second, Err: cause,
-			Message: "not done within the request's time: ask again with the same Idempotency-Key or memory_id",
-		})
 	}
 	return kept
 }
@@ -303,6 +323,10 @@ func (w *writer) round(ctx context.Context, ops []*operation) ([]*operation, err
 		}
 		w.head = &head
 	}
+	ops, err := w.landed(ctx, ops)
+	if err != nil {
+		return ops, err
+	}
 	v := newView(w.e, *w.head)
 	n := 0
 	for _, op := range ops {
@@ -310,14 +334,18 @@ func (w *writer) round(ctx context.Context, ops []*operation) ([]*operation, err
 			break
 		}
 		v.begin(op)
-		op.err = op.intent.check(ctx, v)
+		if op.late(v.now) {
+			op.err = errLate(nil)
+		} else {
+			op.err = op.intent.check(ctx, v)
+		}
+		if w.retries(op) {
+			return ops, op.err
+		}
 		v.end(op)
 		n++
 	}
 	checked, rest := ops[:n:n], ops[n:]
-	if err := w.landed(ctx, v.log, checked); err != nil {
-		return ops, err
-	}
 	if len(v.records) == 0 {
 		for _, op := range checked {
 			op.finish(op.err)
@@ -328,23 +356,52 @@ func (w *writer) round(ctx context.Context, ops []*operation) ([]*operation, err
 	return append(again, rest...), err
 }
 
-// landed mends the errors of operations whose first attempt is in the log after
-// all: a deletion whose answer was lost finds nothing to delete.
-func (w *writer) landed(ctx context.Context, log record.LogID, ops []*operation) error {
-	for _, op := range ops {
-		if op.err == nil || op.triedAfter == 0 {
+// errStaleHead says that an agent lives again since its head was read.
+var errStaleHead = errors.New("the agent has a newer generation")
+
+// checkFailuresMax is how often a check that cannot read the store is repeated.
+const checkFailuresMax = 5
+
+// retries tells whether a check failed for want of the store, so that it is worth
+// repeating after a pause; nothing was appended then.
+func (w *writer) retries(op *operation) bool {
+	if op.err == nil || errors.Is(op.err, errMoved) {
+		return false
+	}
+	if _, answer := errors.AsType[*lembra.Error](op.err); answer {
+		return false
+	}
+	w.head = nil
+	op.failures++
+	return op.failures < checkFailuresMax
+}
+
+// landed answers operations whose attempt is in the log after all, and returns
+// the others.
+func (w *writer) landed(ctx context.Context, ops []*operation) ([]*operation, error) {
+	open := make([]*operation, 0, len(ops))
+	var read attempt // what found was read behind
+	var found map[string]*record.Record
+	for i, op := range ops {
+		if op.tried == nil {
+			open = append(open, op)
 			continue
 		}
-		found, err := w.readBehind(ctx, log, op.triedAfter-1)
-		if err != nil {
-			return err
+		if found == nil || read != *op.tried {
+			var err error
+			if found, err = w.readBehind(ctx, op.tried.log, op.tried.after); err != nil {
+				return append(open, ops[i:]...), err
+			}
+			read = *op.tried
 		}
 		if r := found[string(op.writeID)]; r != nil {
 			op.intent.settled(r)
-			op.err = nil
+			op.finish(nil)
+		} else {
+			open = append(open, op)
 		}
 	}
-	return nil
+	return open, nil
 }
 
 // append writes a view's records and answers the operations; it returns those
@@ -409,7 +466,7 @@ func (w *writer) settle(ctx context.Context, v *view, ops []*operation, cause er
 	w.head = nil // whatever stands there is read anew
 	found, err := w.readBehind(ctx, v.log, v.after)
 	if err != nil {
-		markTried(ops, v.after)
+		markTried(ops, v)
 		return ops, err
 	}
 	var again []*operation
@@ -429,14 +486,14 @@ func (w *writer) settle(ctx context.Context, v *view, ops []*operation, cause er
 	if cause == nil || errors.Is(cause, record.ErrCollision) {
 		return dropLate(again, w.e.now(), record.ErrCollision), nil
 	}
-	markTried(again, v.after)
+	markTried(again, v)
 	return again, cause
 }
 
-func markTried(ops []*operation, after uint64) {
+func markTried(ops []*operation, v *view) {
 	for _, op := range ops {
-		if op.triedAfter == 0 && len(op.records) > 0 {
-			op.triedAfter = after + 1
+		if op.tried == nil && len(op.records) > 0 {
+			op.tried = &attempt{v.log, v.after}
 		}
 	}
 }
@@ -464,8 +521,11 @@ func (w *writer) readBehind(ctx context.Context, log record.LogID, after uint64)
 func (w *writer) markDying(v *view) []dyingKey {
 	var keys []dyingKey
 	for _, r := range v.records {
-		if t := r.GetTombstone(); t != nil {
-			keys = append(keys, dyingKey{w.key, t.MemoryId})
+		switch {
+		case r.GetTombstone() != nil:
+			keys = append(keys, dyingKey{w.key, r.GetTombstone().MemoryId})
+		case r.GetErase() != nil:
+			keys = append(keys, dyingKey{w.key, allMemories})
 		}
 	}
 	if keys == nil {
