@@ -1,18 +1,18 @@
 package index
 
 // dense holds how often a frequent term occurs in each memory, by ordinal, in
-// four bits: beside its postings, for a quick look at single memories.
+// two bits: beside its postings, for a quick look at single memories.
 type dense struct {
 	chunks [][]byte // of chunkLen memories each; nil where none has the term
 }
 
 const (
 	// denseShare is the part of the memories that a dense term is in.
-	denseShare = 4
+	denseShare = 8
 	// denseTermsMax bounds the number of dense terms.
 	denseTermsMax = 100
 	// denseMany stands for this many occurrences or more.
-	denseMany = 15
+	denseMany = 3
 )
 
 func (d *dense) set(ordinal, tf uint32) {
@@ -21,9 +21,9 @@ func (d *dense) set(ordinal, tf uint32) {
 		d.chunks = append(d.chunks, nil)
 	}
 	if d.chunks[c] == nil {
-		d.chunks[c] = make([]byte, chunkLen/2)
+		d.chunks[c] = make([]byte, chunkLen/4)
 	}
-	d.chunks[c][ordinal&chunkMask/2] |= byte(min(tf, denseMany)) << (ordinal & 1 * 4)
+	d.chunks[c][ordinal&chunkMask/4] |= byte(min(tf, denseMany)) << (ordinal & 3 * 2)
 }
 
 func (d *dense) get(ordinal uint32) uint32 {
@@ -31,7 +31,7 @@ func (d *dense) get(ordinal uint32) uint32 {
 	if c >= len(d.chunks) || d.chunks[c] == nil {
 		return 0
 	}
-	return uint32(d.chunks[c][ordinal&chunkMask/2]>>(ordinal&1*4)) & denseMany
+	return uint32(d.chunks[c][ordinal&chunkMask/4]>>(ordinal&3*2)) & denseMany
 }
 
 func (d *dense) bytes() int64 {

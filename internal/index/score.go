@@ -239,7 +239,7 @@ func (x *scorer) window(alone *[1]uint32, d *doc) (members []uint32, at int) {
 	if d.session == 0 {
 		return alone[:], 0
 	}
-	members, at = x.s.sessions.at(d.session).members, int(d.position)
+	members, at = x.s.sessions.at(d.session).members, d.position()
 	return members[max(0, at-reachBehind):min(len(members), at+reachBefore+1)], min(at, reachBehind)
 }
 

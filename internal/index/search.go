@@ -30,6 +30,7 @@ type search struct {
 	counts  []uint32
 	counted []uint32
 	run     run
+	docs    [postingsBuf]doc
 
 	estimates  []float32 // by slot
 	candidates []candidate
@@ -63,14 +64,14 @@ func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
 		x = &search{scorer: scorer{sessionScores: map[uint32]float64{}}}
 	}
 	defer s.searches.Put(x)
-	x.begin(s, q, f)
+	x.reset(s, q, f)
 	if !x.match.never {
 		x.find()
 	}
 	return x.end()
 }
 
-func (x *search) begin(s *Shelf, q *Query, f *Frequencies) {
+func (x *search) reset(s *Shelf, q *Query, f *Frequencies) {
 	x.scorer.begin(s, q, f)
 	x.Query = q
 	x.match = s.matcher(&q.Match)

@@ -10,8 +10,10 @@ import (
 type session struct {
 	members []uint32
 	tokens  uint64
-	// least is not more than the least ordinal of the members.
-	least uint32
+	// The ordinals of the members are within least and most.
+	least, most uint32
+	// scattered is true where they do not simply follow each other.
+	scattered bool
 	// terms counts the terms of all members, in a session of many; nil in a
 	// small one, where reading the members is quick enough.
 	terms *termCounts
@@ -52,15 +54,14 @@ func (s *Shelf) join(ordinal, id uint32, own []uint32) {
 	if place := s.place(ordinal); at > 0 && place.Compare(s.place(x.members[at-1])) < 0 {
 		at = sort.Search(at, func(i int) bool { return place.Compare(s.place(x.members[i])) < 0 })
 	}
+	follows := at == len(x.members) && (at == 0 || x.members[at-1]+1 == ordinal)
 	x.members = slices.Insert(x.members, at, ordinal)
-	for i := at; i < len(x.members); i++ {
-		s.docs.at(x.members[i]).position = uint32(i)
-	}
 	if len(x.members) == 1 {
 		s.sessionCount++
-		x.least = ordinal
+		x.least, x.scattered = ordinal, false
 	}
-	x.least = min(x.least, ordinal)
+	x.most = ordinal
+	s.seat(x, at, follows)
 	x.tokens += uint64(d.tokens)
 	s.sessionTokens += uint64(d.tokens)
 	if !s.markByLast(x.least, id, own) {
@@ -79,16 +80,29 @@ func (s *Shelf) join(ordinal, id uint32, own []uint32) {
 	s.heldBySessions += x.bytes()
 }
 
+// seat tells a session's members from the one at from on their places, and all of
+// them if their ordinals no longer follow each other.
+func (s *Shelf) seat(x *session, from int, follow bool) {
+	if !follow && !x.scattered {
+		x.scattered, from = true, 0
+	}
+	flag := uint32(0)
+	if x.scattered {
+		flag = scattered
+	}
+	for i := from; i < len(x.members); i++ {
+		s.docs.at(x.members[i]).place = uint32(i) | flag
+	}
+}
+
 // leave takes a memory out of its session; own and s.counts as with join.
 func (s *Shelf) leave(ordinal uint32, own []uint32) {
 	d := s.docs.at(ordinal)
 	x := s.sessions.at(d.session)
 	s.heldBySessions -= x.bytes()
-	at := int(d.position)
+	at := d.position()
 	x.members = slices.Delete(x.members, at, at+1)
-	for i := at; i < len(x.members); i++ {
-		s.docs.at(x.members[i]).position = uint32(i)
-	}
+	s.seat(x, at, at == 0 || at == len(x.members))
 	if len(x.members) == 0 {
 		s.sessionCount--
 	}

@@ -77,15 +77,22 @@ type contents struct {
 type doc struct {
 	// session is 0 where there is none, dead for a version that is gone.
 	session uint32
-	// position is the memory's place in its session.
-	position uint32
+	// place is the memory's place among its session's members; the top bit is
+	// set where the members' ordinals do not simply follow each other.
+	place uint32
 	// tokens is the number of terms.
 	tokens uint32
 	// forward is where they are.
 	forward uint32
 }
 
-const dead = none
+const (
+	dead      = none
+	scattered = 1 << 31
+)
+
+// position is the memory's place among its session's members.
+func (d *doc) position() int { return int(d.place &^ scattered) }
 
 // A detail is what a filter, a listing or Apply needs of a memory.
 type detail struct {

@@ -39,7 +39,7 @@ func (x *search) walk(w *word) {
 			x.spread(w.number, float32(t.idf), n)
 		}
 		x.flush(w.number)
-		x.run.session = 0
+		x.run.session, x.run.members = 0, nil
 		for _, id := range x.counted {
 			c := &x.sessions[id]
 			if c.word == 0 {
@@ -57,29 +57,48 @@ func (x *search) walk(w *word) {
 // use notes that a session has a part of a score, and so each of its members.
 func (x *search) use(id uint32) {
 	x.used = append(x.used, id)
-	for _, o := range x.s.sessions.at(id).members {
+	s := x.s.sessions.at(id)
+	if first, last := s.least>>blockBits, s.most>>blockBits; int(last-first) < len(s.members) {
+		for block := first; block <= last; block++ {
+			x.blocks[block] = true
+		}
+		return
+	}
+	for _, o := range s.members {
 		x.blocks[o>>blockBits] = true
 	}
 }
 
 // A run is a stretch of one session, while postings of it follow each other:
-// the largest part so far of each of its members from low to high.
+// the largest part so far of each of its members.
 type run struct {
-	session   uint32
-	members   []uint32
-	low, high int
-	// parts are the bits of floats, which for positive ones are in the order of
-	// the floats, and quicker to compare; that of member i is at i+reachBefore.
-	parts []uint32
+	session uint32
+	// origin is the ordinal of the session's first member if they follow each
+	// other; otherwise they are looked up in members.
+	origin  uint32
+	members []uint32
+	// start is the place of the run's first posting; parts is of the places from
+	// reachBefore before that on, up to length. They are the bits of floats, which
+	// for positive ones are in the order of the floats, and quicker to compare.
+	start, length int
+	parts         [runMax + windowMax]uint32
 }
+
+// runMax bounds the length of a run.
+const runMax = 64
 
 // spread adds the weights of the reader's n postings to their memories and
 // neighbours.
 func (x *search) spread(word uint32, idf float32, n int) {
+	// Reading the documents first lets the processor wait for many of them at once.
+	docs := x.docs[:n]
+	for i, o := range x.reader.ordinals[:n] {
+		docs[i] = *x.s.docs.at(o)
+	}
 	slope := float32(x.slope)
 	r := &x.run
 	for i, o := range x.reader.ordinals[:n] {
-		d := x.s.docs.at(o)
+		d := &docs[i]
 		if d.session == dead {
 			continue
 		}
@@ -94,18 +113,14 @@ func (x *search) spread(word uint32, idf float32, n int) {
 			x.counted = append(x.counted, d.session)
 		}
 		x.counts[d.session] += x.reader.tfs[i]
-		low := int(d.position) - reachBefore
-		high := low + windowMax
-		if d.session != r.session || low > r.high || high < r.low {
+		at := d.position() - r.start
+		if d.session != r.session || uint(at) > uint(min(r.length, runMax-1)) {
 			x.flush(word)
-			if d.session != r.session {
-				r.session, r.members = d.session, x.s.sessions.at(d.session).members
-				r.parts = sized(r.parts, len(r.members)+windowMax)
-			}
-			r.low, r.high = low, high
+			x.begin(o, d)
+			at = 0
 		}
-		r.low, r.high = min(r.low, low), max(r.high, high)
-		parts := (*[windowMax]uint32)(r.parts[low+reachBefore:])
+		r.length = max(r.length, at+windowMax)
+		parts := (*[windowMax]uint32)(r.parts[at:])
 		parts[0] = max(parts[0], math.Float32bits(v*share3Before))
 		parts[1] = max(parts[1], math.Float32bits(v*share2Before))
 		parts[2] = max(parts[2], math.Float32bits(v*share1Before))
@@ -117,17 +132,44 @@ func (x *search) spread(word uint32, idf float32, n int) {
 	}
 }
 
+// begin begins a run with a memory.
+func (x *search) begin(o uint32, d *doc) {
+	r := &x.run
+	r.session, r.start = d.session, d.position()
+	r.origin, r.members = o-uint32(r.start), nil
+	if d.place&scattered != 0 {
+		r.members = x.s.sessions.at(d.session).members
+	}
+}
+
 // flush adds a run's parts to its members, whose blocks are marked with their
-// session.
+// session, and leaves it empty.
 func (x *search) flush(word uint32) {
 	r := &x.run
-	if r.session == 0 {
+	if r.length == 0 {
 		return
 	}
-	parts := r.parts[max(r.low, 0)+reachBefore:]
-	for i, o := range r.members[max(r.low, 0):min(r.high, len(r.members))] {
-		x.memories[o].add(word, math.Float32frombits(parts[i]))
+	parts := r.parts[:r.length]
+	first := r.start - reachBefore // place of parts[0]
+	if first < 0 {
+		clear(parts[:-first])
+		parts, first = parts[-first:], 0
 	}
-	clear(r.parts[r.low+reachBefore : r.high+reachBefore])
-	r.low, r.high = 0, 0
+	if r.members != nil {
+		members := r.members[min(first, len(r.members)):]
+		for i := range parts[:min(len(parts), len(members))] {
+			x.memories[members[i]].add(word, math.Float32frombits(parts[i]))
+		}
+	} else {
+		from := r.origin + uint32(first)
+		memories := x.memories[min(int(from), len(x.memories)):]
+		for i := range parts[:min(len(parts), len(memories))] {
+			if x.s.docs.at(from+uint32(i)).session != r.session {
+				break // the session ends here
+			}
+			memories[i].add(word, math.Float32frombits(parts[i]))
+		}
+	}
+	clear(parts)
+	r.length = 0
 }
