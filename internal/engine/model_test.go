@@ -31,7 +31,6 @@ type modelMemory struct {
 	session   string
 	request   lembra.MemorizeRequest
 	createdAt time.Time
-	key       string // of the idempotent write that made it
 }
 
 // A modelKey is an idempotent write that was acknowledged.
@@ -176,7 +175,7 @@ func (m *machine) memorized(t *rapid.T, r lembra.MemorizeRequest, o lembra.Memor
 		if o.Error != nil {
 			t.Fatalf("memorize %+v: %v", r, o.Error)
 		}
-		m.remember(modelID{r.AgentID, o.MemoryID}, r, "")
+		m.remember(modelID{r.AgentID, o.MemoryID}, r)
 		return
 	}
 	at := modelID{r.AgentID, r.MemoryID}
@@ -197,13 +196,16 @@ func (m *machine) memorized(t *rapid.T, r lembra.MemorizeRequest, o lembra.Memor
 	case o.Error != nil:
 		t.Fatalf("memorize %+v: %v", r, o.Error)
 	default:
-		m.remember(at, r, "")
+		m.remember(at, r)
 	}
 }
 
-func (m *machine) remember(at modelID, r lembra.MemorizeRequest, key string) {
+// remember takes a new memory over; its word may be that of an expired one, whose
+// request was sent again.
+func (m *machine) remember(at modelID, r lembra.MemorizeRequest) {
+	delete(m.dead, r.Content[len("note "):])
 	m.memories[at] = &modelMemory{
-		words: []string{r.Content[len("note "):]}, session: r.SessionID, request: r, createdAt: m.now(), key: key,
+		words: []string{r.Content[len("note "):]}, session: r.SessionID, request: r, createdAt: m.now(),
 	}
 }
 
@@ -231,7 +233,7 @@ func (m *machine) Idempotent(t *rapid.T) {
 		}
 	default:
 		m.keys[r.AgentID+key] = modelKey{*o.Memorized, r}
-		m.remember(modelID{r.AgentID, o.MemoryID}, r, key)
+		m.remember(modelID{r.AgentID, o.MemoryID}, r)
 	}
 }
 
