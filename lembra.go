@@ -10,7 +10,10 @@
 // and the tools share it without sharing anything else.
 package lembra
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Version is the version of the server and of its wire format.
 const Version = "0.1.0"
@@ -48,12 +51,7 @@ type Principal struct {
 
 // Allows tells whether the principal's key has the scope.
 func (p Principal) Allows(s Scope) bool {
-	for _, have := range p.Scopes {
-		if have == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(p.Scopes, s)
 }
 
 // KeyInfo describes an API key without revealing it.

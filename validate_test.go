@@ -13,8 +13,6 @@ import (
 	"lembra"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // wantInvalid checks an error's code, field and limit.
 func wantInvalid(t *testing.T, name string, err error, code lembra.Code, field string, limit int64) {
 	t.Helper()
@@ -47,7 +45,7 @@ func TestValidateMemorize(t *testing.T) {
 	good := func() lembra.MemorizeRequest { return lembra.MemorizeRequest{AgentID: "a", Content: "c"} }
 	full := good()
 	full.Content = strings.Repeat("x", l.ContentBytesMax)
-	full.Importance, full.Position = ptr(1.0), ptr(int64(math.MinInt64))
+	full.Importance, full.Position = new(1.0), new(int64(math.MinInt64))
 	full.OccurredAt = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 	full.MemoryID, full.UserID, full.SessionID, full.Speaker = "m", "u", "s", "p"
 	for _, r := range []lembra.MemorizeRequest{good(), full} {
@@ -70,8 +68,8 @@ func TestValidateMemorize(t *testing.T) {
 		"user":         {func(r *lembra.MemorizeRequest) { r.UserID = "a/b" }, lembra.CodeInvalid, "user_id", 0},
 		"session":      {func(r *lembra.MemorizeRequest) { r.SessionID = "a/b" }, lembra.CodeInvalid, "session_id", 0},
 		"speaker":      {func(r *lembra.MemorizeRequest) { r.Speaker = "a/b" }, lembra.CodeInvalid, "speaker", 0},
-		"importance":   {func(r *lembra.MemorizeRequest) { r.Importance = ptr(-0.1) }, lembra.CodeInvalid, "importance", 1},
-		"not a number": {func(r *lembra.MemorizeRequest) { r.Importance = ptr(math.NaN()) }, lembra.CodeInvalid, "importance", 1},
+		"importance":   {func(r *lembra.MemorizeRequest) { r.Importance = new(-0.1) }, lembra.CodeInvalid, "importance", 1},
+		"not a number": {func(r *lembra.MemorizeRequest) { r.Importance = new(math.NaN()) }, lembra.CodeInvalid, "importance", 1},
 		"far future":   {func(r *lembra.MemorizeRequest) { r.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, lembra.CodeInvalid, "expires_at", 0},
 		"far past":     {func(r *lembra.MemorizeRequest) { r.OccurredAt = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC) }, lembra.CodeInvalid, "occurred_at", 0},
 		"empty key":    {func(r *lembra.MemorizeRequest) { r.Metadata = lembra.Metadata{"": lembra.Bool(true)} }, lembra.CodeInvalid, "metadata", 0},

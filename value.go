@@ -31,7 +31,7 @@ type Value struct {
 	Bool   bool
 }
 
-// String, Number and Bool make values.
+// String makes a string value.
 func String(s string) Value { return Value{Kind: StringValue, Text: s} }
 
 // Number makes a number value.

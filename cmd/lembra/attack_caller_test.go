@@ -73,7 +73,7 @@ func (c caller) send(method, target string, body any, headers ...string) answer 
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", method, target, err)
 	}
-	defer w.Body.Close()
+	defer func() { _ = w.Body.Close() }()
 	received, err := io.ReadAll(w.Body)
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", method, target, err)

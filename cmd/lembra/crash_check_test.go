@@ -61,7 +61,7 @@ func (w *world) checkListing(t *testing.T, s *server) {
 	var wrong faults
 	from := time.Now()
 	listed := map[string]map[string]*lembra.Memory{} // agent, id
-	byContent := map[[2]string]*lembra.Memory{} // agent, content
+	byContent := map[[2]string]*lembra.Memory{}      // agent, content
 	for i := range crashAgents {
 		agent := fmt.Sprintf("agent-%d", i)
 		memories, err := s.list(agent)

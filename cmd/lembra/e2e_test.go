@@ -81,9 +81,20 @@ func TestEndToEnd(t *testing.T) {
 		}
 	}
 	steps := []step{
-		{"languages", walkLanguages}, {"batch", walkBatch}, {"recall", walkRecall}, {"memory", walkMemory},
-		{"list", walkList}, {"forget", walkForget}, {"agents", walkAgents}, {"ids", walkIDs}, {"idempotency", walkIdempotency},
-		{"expiry", walkExpiry}, {"tenants", walkTenants}, {"keys", walkKeys}, {"operations", walkOperations}, {"problems", walkProblems},
+		{"languages", walkLanguages},
+		{"batch", walkBatch},
+		{"recall", walkRecall},
+		{"memory", walkMemory},
+		{"list", walkList},
+		{"forget", walkForget},
+		{"agents", walkAgents},
+		{"ids", walkIDs},
+		{"idempotency", walkIdempotency},
+		{"expiry", walkExpiry},
+		{"tenants", walkTenants},
+		{"keys", walkKeys},
+		{"operations", walkOperations},
+		{"problems", walkProblems},
 	}
 	walk(steps...)
 	before := everything(c)
@@ -256,8 +267,11 @@ func walkBatch(t *testing.T, c caller) {
 		code  lembra.Code
 		field string
 	}{
-		{id: "b0"}, {code: "invalid_request", field: "memories[1].content"}, {id: "b2"},
-		{code: "invalid_request", field: "memories[3].colour"}, {code: "tenant_mismatch", field: "memories[4].tenant_id"},
+		{id: "b0"},
+		{code: "invalid_request", field: "memories[1].content"},
+		{id: "b2"},
+		{code: "invalid_request", field: "memories[3].colour"},
+		{code: "tenant_mismatch", field: "memories[4].tenant_id"},
 	} {
 		switch r := answer.Results[i]; {
 		case want.id != "" && (r.Memorized == nil || r.MemoryID != want.id):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -95,8 +96,9 @@ func (c *checkedTransport) hold(r *http.Request, sent []byte, w *http.Response, 
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	ctx := r.Context()
 	copied := func() (*http.Request, *http.Response) {
-		request := r.Clone(context.Background())
+		request := r.Clone(ctx)
 		request.Body = io.NopCloser(bytes.NewReader(sent))
 		if len(sent) > 0 && request.Header.Get("Content-Type") == "" {
 			request.Header.Set("Content-Type", "application/json") // which the server takes an untyped body for
@@ -106,11 +108,11 @@ func (c *checkedTransport) hold(r *http.Request, sent []byte, w *http.Response, 
 		answer.Body = io.NopCloser(bytes.NewReader(received))
 		return request, &answer
 	}
-	if !c.described(r, w) {
+	if !c.described(r, w) { //nolint:contextcheck // the request carries it
 		return
 	}
 	if w.StatusCode < http.StatusMultipleChoices {
-		request, _ := copied()
+		request, _ := copied() //nolint:bodyclose // it is made of bytes
 		if ok, errs := c.check.ValidateHttpRequest(request); !ok {
 			c.t.Errorf("%s %s was accepted, but the OpenAPI document does not allow it:\n%s%s", r.Method, r.URL, explain(errs), sent)
 		}
@@ -118,7 +120,7 @@ func (c *checkedTransport) hold(r *http.Request, sent []byte, w *http.Response, 
 	if r.Method == http.MethodHead {
 		return // an answer without its body
 	}
-	request, answer := copied()
+	request, answer := copied() //nolint:bodyclose // it is made of bytes
 	if ok, errs := c.check.ValidateHttpResponse(request, answer); !ok {
 		c.t.Errorf("%s %s: the answer %d is not as the OpenAPI document has it:\n%s%s", r.Method, r.URL, w.StatusCode, explain(errs), received)
 	}
@@ -309,7 +311,7 @@ func ask(t *testing.T, transport http.RoundTripper, key, line, url, body string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Body.Close()
+	defer func() { _ = w.Body.Close() }()
 	return w.StatusCode
 }
 
@@ -386,9 +388,7 @@ func TestOpenAPICheckFails(t *testing.T) {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				real := httptest.NewRecorder()
 				h.ServeHTTP(real, r)
-				for k, v := range real.Header() {
-					w.Header()[k] = v
-				}
+				maps.Copy(w.Header(), real.Header())
 				w.Header().Del("Content-Length")
 				if status == 0 {
 					status = real.Code

@@ -47,7 +47,7 @@ func TestListenerPausesAtItsLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 	}
 	first, second := <-accepted, <-accepted
 	if got := l.Open(); got != 2 || l.Max() != 2 {
@@ -92,12 +92,12 @@ func TestCloseWhileFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	held, err := l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.Close()
+	defer func() { _ = held.Close() }()
 	ended := make(chan error, 1)
 	go func() {
 		_, err := l.Accept()

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"lembra"
@@ -121,10 +122,8 @@ func checkMediaType(h http.Header, mediaTypes []string) error {
 	if mediaType == "application/json" {
 		return nil
 	}
-	for _, m := range mediaTypes {
-		if mediaType == m {
-			return nil
-		}
+	if slices.Contains(mediaTypes, mediaType) {
+		return nil
 	}
 	return wrong
 }

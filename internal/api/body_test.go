@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,8 +18,11 @@ import (
 func TestContentType(t *testing.T) {
 	l := newLab(t)
 	for _, good := range [][]string{
-		{}, {"Content-Type", "application/json"}, {"Content-Type", "application/json; charset=utf-8"},
-		{"Content-Type", "Application/JSON;charset=\"UTF-8\""}, {"Content-Encoding", "identity"},
+		{},
+		{"Content-Type", "application/json"},
+		{"Content-Type", "application/json; charset=utf-8"},
+		{"Content-Type", "Application/JSON;charset=\"UTF-8\""},
+		{"Content-Encoding", "identity"},
 	} {
 		wantStatus(t, l.send("POST", "/memorize", keyWrite, memory, good...), 200)
 	}
@@ -52,7 +56,9 @@ func listen(t *testing.T, change ...func(*Config)) (*lab, string) {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
-		<-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	return l, listener.Addr().String()
 }
@@ -127,7 +133,7 @@ func TestBodyOnTheWire(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := raw(t, address, c.request)
 			body, err := io.ReadAll(w.Body)
-			if err != nil {
+			if err := errors.Join(err, w.Body.Close()); err != nil {
 				t.Fatal(err)
 			}
 			if w.StatusCode != c.status || !bytes.Contains(body, []byte(c.code)) {

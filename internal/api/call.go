@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -194,16 +195,17 @@ func choices(names []string) string {
 	if len(names) == 0 {
 		return ": it has none"
 	}
-	s := ": use "
+	var s strings.Builder
+	s.WriteString(": use ")
 	for i, n := range names {
 		switch {
 		case i == 0:
 		case i == len(names)-1:
-			s += " or "
+			s.WriteString(" or ")
 		default:
-			s += ", "
+			s.WriteString(", ")
 		}
-		s += n
+		s.WriteString(n)
 	}
-	return s
+	return s.String()
 }

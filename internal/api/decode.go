@@ -315,8 +315,8 @@ func (d *decoding) decodeMemories(in *jsontext.Decoder, batch *batchBody, batchM
 // under returns err with its field below another one.
 func under(field string, err error) *lembra.Error {
 	e := *errorOf(err)
-	switch {
-	case e.Field == "":
+	switch e.Field {
+	case "":
 		e.Field = field
 	default:
 		e.Field = field + "." + e.Field

@@ -119,8 +119,8 @@ func TestPanic(t *testing.T) {
 	l.logs.Reset()
 	func() {
 		defer func() {
-			if p := recover(); p != http.ErrAbortHandler {
-				t.Errorf("recovered %v", p)
+			if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+				t.Errorf("recovered %v", err)
 			}
 		}()
 		l.handler.ServeHTTP(httptest.NewRecorder(), requestWithKey(t, "POST", "/memorize", memory))

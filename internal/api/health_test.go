@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -126,5 +125,5 @@ func TestHTTPServerHasTimeouts(t *testing.T) {
 	if _, err := New(Config{}); err == nil {
 		t.Error("a server without an engine")
 	}
-	var _ http.Handler = h.Handler
+	_ = h.Handler
 }

@@ -88,12 +88,12 @@ func TestDuplicateLateLanding(t *testing.T) {
 	must[lembra.Memorized](t)(memorize(t, e, "", lembra.MemorizeRequest{AgentID: "a", Content: "zero"}))
 	var land func()
 	var mu sync.Mutex
-	s.append = func(_ context.Context, log record.LogID, after uint64, records []*record.Record) (bool, error) {
+	s.append = func(ctx context.Context, log record.LogID, after uint64, records []*record.Record) (bool, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		s.append = nil
 		land = func() {
-			if _, _, err := s.Memory.Append(context.Background(), log, after, records); err != nil {
+			if _, _, err := s.Memory.Append(context.WithoutCancel(ctx), log, after, records); err != nil {
 				t.Error(err)
 			}
 		}

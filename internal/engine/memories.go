@@ -324,7 +324,7 @@ func (in *deleteIntent) check(ctx context.Context, v *view) error {
 
 // Delete removes a memory with all its versions.
 func (e *Engine) Delete(ctx context.Context, tenant lembra.Tenant, agent, memoryID string, ifMatch uint64) error {
-	key := agentKey{tenant, agent}
+	var key agentKey
 	at, err := e.find(ctx, tenant, agent, memoryID)
 	switch {
 	case err == nil:

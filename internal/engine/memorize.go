@@ -324,7 +324,7 @@ func writeHashed(h interface{ Write([]byte) (int, error) }, parts ...string) {
 	var n [8]byte
 	for _, s := range parts {
 		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		h.Write(n[:])
-		h.Write([]byte(s))
+		_, _ = h.Write(n[:]) // a hash never fails
+		_, _ = h.Write([]byte(s))
 	}
 }

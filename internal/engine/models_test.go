@@ -60,7 +60,7 @@ func TestChangeOfModel(t *testing.T) {
 
 		next := renamed{hashed.New(), make(chan struct{})}
 		e := openFor(t, s, next, old)
-		defer e.Close()
+		defer func() { _ = e.Close() }()
 		semantic := func(when, query, agent, want string) {
 			t.Helper()
 			got := must[lembra.RecallResponse](t)(e.Recall(t.Context(), tenant(acme), lembra.Query{

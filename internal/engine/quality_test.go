@@ -23,7 +23,7 @@ func readLines[T any](t *testing.T, name string) []T {
 	if err != nil {
 		t.Skipf("the labelled set is not here: %v", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	var all []T
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)

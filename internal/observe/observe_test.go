@@ -61,7 +61,7 @@ func TestDescriptors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 	}
 	for range 3 { // counting leaves none open
 		after, err := ReadDescriptors()
