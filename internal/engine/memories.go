@@ -192,8 +192,11 @@ func (e *Engine) Patch(ctx context.Context, tenant lembra.Tenant, agent, memoryI
 			return lembra.Memory{}, err
 		}
 		err = e.do(ctx, at.key, in)
-		if errors.Is(err, errMoved) && ctx.Err() == nil {
-			continue
+		if errors.Is(err, errMoved) {
+			if ctx.Err() == nil {
+				continue
+			}
+			err = errLate(err)
 		}
 		if err != nil {
 			return lembra.Memory{}, asError(err)
@@ -349,11 +352,20 @@ func (e *Engine) Delete(ctx context.Context, tenant lembra.Tenant, agent, memory
 func (ws *writers) findDying(tenant lembra.Tenant, agent, memoryID string) (agentKey, bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	var whole *agentKey // an agent that is deleted with all its memories
 	for k := range ws.dying {
-		named := k.memoryID == memoryID || k.memoryID == allMemories
-		if named && k.tenant == tenant && (agent == "" || k.agent == agent) {
+		if k.tenant != tenant || agent != "" && k.agent != agent {
+			continue
+		}
+		switch k.memoryID {
+		case memoryID:
 			return k.agentKey, true
+		case allMemories:
+			whole = &k.agentKey
 		}
 	}
-	return agentKey{}, false
+	if whole == nil {
+		return agentKey{}, false
+	}
+	return *whole, true
 }

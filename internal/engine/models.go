@@ -182,6 +182,9 @@ func (in *deriveIntent) frees() bool { return false }
 func (in *deriveIntent) settled(*record.Record) {}
 
 func (in *deriveIntent) check(ctx context.Context, v *view) error {
+	if v.log.AgentGeneration < in.log.AgentGeneration {
+		return errStaleHead
+	}
 	if v.log != in.log {
 		return nil // the agent was deleted
 	}
