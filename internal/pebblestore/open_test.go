@@ -207,6 +207,49 @@ func TestDeletedContentLeavesTheFiles(t *testing.T) {
 	}
 }
 
+// Index entries come and go with what they stand for.
+func TestIndexEntries(t *testing.T) {
+	s := open(t, "data", pebblestore.Options{FS: vfs.NewMem()})
+	w := storetest.NewWriter(record.LogID{Tenant: lembra.Tenant{ID: "t", Generation: 1}, Agent: "a", AgentGeneration: 1})
+	for _, step := range []struct {
+		name  string
+		write func()
+		want  string // kinds, beside those of the format and the head
+	}{
+		{"a memory", func() { w.Put("m1") }, "cil"},
+		{"another, of a user, that expires", func() { w.Put("m2", expires(9), func(p *record.Put) { p.UserId = "u" }) }, "Ucceiillu"},
+		{"expires later", func() { w.Patch("m2", expires(10)) }, "Ucceiillru"},
+		{"never expires", func() { w.Patch("m2", func(p *record.Put) { p.ExpiresAtUs = nil }) }, "Ucciillrru"},
+		{"derived", func() { w.Derive("m2", w.Living["m2"].Number, "model-b") }, "Uccdiillrrru"},
+		{"expires", func() { w.Patch("m2", expires(11)) }, "Uccdeiillrrrru"},
+		{"is deleted", func() { w.Delete("m2") }, "Ucilrrrrrru"},
+		{"all at once", func() {
+			w.Put("m3", expires(1))
+			w.Patch("m3", expires(2))
+			w.Derive("m3", w.Last, "model-b")
+			w.Delete("m3")
+		}, "Ucilrrrrrrrrrru"},
+	} {
+		step.write()
+		if err := w.Append(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := s.Dump()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, key := range keys {
+			if kind := key[:1]; kind != "f" && kind != "h" {
+				got.WriteString(kind)
+			}
+		}
+		if got.String() != step.want {
+			t.Errorf("%s: entries %s, want %s:\n%s", step.name, got.String(), step.want, strings.Join(keys, "\n"))
+		}
+	}
+}
+
 // A removed tenant leaves nothing but its mark, and an erased log its last record
 // and its head.
 func TestRemoveLeavesNothing(t *testing.T) {
