@@ -213,11 +213,12 @@ func (p *lineParser) parse(l line) (lembra.MemorizeRequest, error) {
 			continue
 		}
 		if !p.mapped {
-			return m, fmt.Errorf("unknown field %q: did you mean %q? (--map takes lines with other fields)", shortened([]byte(name)), nearest(name, importFieldNames()))
+			name = shortened([]byte(name))
+			return m, fmt.Errorf("unknown field %q: did you mean %q? (--map takes lines with other fields)", name, nearest(name, importFieldNames()))
 		}
 		if !p.dropped[name] && len(p.dropped) < droppedNamesMax {
 			p.dropped[name] = true
-			p.drop(name)
+			p.drop(shortened([]byte(name)))
 		}
 	}
 	if m.AgentID == "" {
