@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -12,59 +13,86 @@ type candidate struct {
 }
 
 // open returns what may still be missing of a part of a score.
-func (x *search) open(frequent []word) float64 {
-	open := x.doubt()
-	for i := range frequent {
-		open += x.most(&frequent[i])
-	}
-	return open
-}
+func (x *search) open(frequent []word) float64 { return x.doubt() + x.mostOf(frequent) }
 
-// first collects the candidates for the second pass, and scores in full those
-// with the best parts, so that it can drop what cannot be as good.
+// first collects the candidates for the second pass.
 func (x *search) first(frequent []word) {
-	open := x.open(frequent) + x.doubt()
-	x.candidates, x.kept, x.best = x.candidates[:0], 0, x.best[:0]
+	open := x.open(frequent)
+	x.candidates, x.best, x.hits = x.candidates[:0], x.best[:0], x.hits[:0]
+	kept, enough := 0, max(collectMin, len(x.memories)/16)
 	for from := 0; from < len(x.memories); from += 1 << blockBits {
 		if x.query == nil && !x.blocks[from>>blockBits] {
 			continue
 		}
 		x.firstBlock(uint32(from), uint32(min(from+1<<blockBits, len(x.memories))), float32(open))
 		x.tick(1 << blockBits)
-		if len(x.candidates) > 4096 && len(x.candidates) > 2*x.kept {
+		if len(x.candidates) > 2*kept+enough {
+			x.lead(frequent)
 			x.prune(x.least(float32(open)))
+			kept = len(x.candidates)
 		}
 	}
-	if len(x.best) < x.TopK {
+	x.lead(frequent)
+	x.prune(x.least(float32(open)))
+}
+
+const (
+	// collectMin is how many candidates are collected at least before a first
+	// look at the best of them.
+	collectMin = 8192
+	// leadMax is how many are looked at then.
+	leadMax = 256
+)
+
+// lead looks at the candidates with the best parts, and scores the TopK best of
+// them in full: what cannot be as good can be dropped.
+func (x *search) lead(frequent []word) {
+	x.top = x.top[:0]
+	for _, c := range x.candidates {
+		x.top = keepLargest(x.top, leadMax, c.part)
+	}
+	if len(x.top) == 0 {
 		return
 	}
-	rest := x.candidates[:0]
+	leading, rest := x.leading[:0], x.candidates[:0]
 	for _, c := range x.candidates {
-		if c.part >= x.best[0] && len(x.hits) < x.TopK {
-			x.finish(c.ordinal, math.MaxFloat64)
+		if c.part < x.top[0] || len(leading) == leadMax {
+			rest = append(rest, c)
 			continue
 		}
-		rest = append(rest, c)
+		leading = append(leading, leader{c, c.part + x.denseParts(c.ordinal, frequent)})
 	}
-	x.candidates = rest
+	slices.SortFunc(leading, func(a, b leader) int {
+		return cmp.Or(cmp.Compare(b.refined, a.refined), cmp.Compare(a.ordinal, b.ordinal))
+	})
+	for i, l := range leading {
+		if i < x.TopK {
+			x.finish(l.ordinal, math.MaxFloat64)
+		} else {
+			rest = append(rest, l.candidate)
+		}
+	}
+	x.leading, x.candidates = leading, rest
 	if len(x.hits) == x.TopK {
-		score := x.hits[x.TopK-1].Score
-		x.prune(float32(score-x.open(frequent)) - slack(float32(score)))
+		x.floor = max(x.floor, x.hits[x.TopK-1].Score)
 	}
 }
 
-// settled tells whether the frequent words can be left for the second pass: there
-// are few candidates, and no memory without a rarer word can be among the hits.
+// A leader is a candidate with its part refined.
+type leader struct {
+	candidate
+	refined float32
+}
+
+// settled tells whether the postings of dense terms need not be read: there are
+// few candidates, and no memory without a rarer word can be among the hits.
 func (x *search) settled(frequent []word) bool {
 	postings := 0
 	for i := range frequent {
 		postings += frequent[i].postings
 	}
-	if x.query == nil {
-		untouched := x.open(frequent) + x.recencyWeight + x.importanceWeight
-		if len(x.hits) < x.TopK || x.hits[x.TopK-1].Score <= untouched {
-			return false
-		}
+	if x.query == nil && x.floor <= x.open(frequent)+x.recencyWeight+x.importanceWeight {
+		return false
 	}
 	return len(x.candidates)*x.s.tuning.postingsPerCandidate <= postings
 }
@@ -75,11 +103,7 @@ func (x *search) refine(frequent []word) {
 	if len(frequent) == 0 {
 		return
 	}
-	least := float32(-math.MaxFloat32)
-	if len(x.hits) == x.TopK {
-		score := x.hits[x.TopK-1].Score
-		least = float32(score-x.doubt()-x.mostOfSessions(frequent)) - slack(float32(score))
-	}
+	least := float32(x.floor-x.doubt()-x.mostOfSessions(frequent)) - slack(float32(x.floor))
 	kept := x.candidates[:0]
 	for _, c := range x.candidates {
 		x.tick(8)
@@ -159,12 +183,12 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 			d := x.s.details.at(o)
 			part += float32(x.recency(d) + x.importance(d))
 		}
-		if part < least || !x.match.matches(o) {
+		if part < least || !x.match.all && !x.match.matches(o) {
 			continue
 		}
 		x.candidates = append(x.candidates, candidate{part, o})
 		if lexical || has {
-			x.note(part)
+			x.best = keepLargest(x.best, x.TopK, part)
 			least = x.least(open)
 		}
 	}
@@ -173,27 +197,27 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 // least returns what a part of a score must reach for its memory to be among
 // the hits with all that is open.
 func (x *search) least(open float32) float32 {
-	if len(x.best) < x.TopK {
-		return -math.MaxFloat32
+	least := float32(x.floor) - open - slack(float32(x.floor))
+	if len(x.best) == x.TopK {
+		// These parts are in doubt themselves.
+		least = max(least, x.best[0]-open-float32(x.doubt())-slack(x.best[0]))
 	}
-	return x.best[0] - open - slack(x.best[0])
+	return least
 }
 
-// note keeps the best TopK parts of scores in a heap, the least one on top.
-func (x *search) note(part float32) {
-	h := x.best
-	if len(h) < x.TopK {
-		h = append(h, part)
+// keepLargest keeps the n largest values in a heap, the least of them on top.
+func keepLargest(h []float32, n int, v float32) []float32 {
+	if len(h) < n {
+		h = append(h, v)
 		for i := len(h) - 1; i > 0 && h[i] < h[(i-1)/2]; i = (i - 1) / 2 {
 			h[i], h[(i-1)/2] = h[(i-1)/2], h[i]
 		}
-		x.best = h
-		return
+		return h
 	}
-	if part <= h[0] {
-		return
+	if v <= h[0] {
+		return h
 	}
-	h[0] = part
+	h[0] = v
 	for i := 0; ; {
 		least := i
 		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
@@ -202,7 +226,7 @@ func (x *search) note(part float32) {
 			}
 		}
 		if least == i {
-			return
+			return h
 		}
 		h[i], h[least] = h[least], h[i]
 		i = least
@@ -212,7 +236,6 @@ func (x *search) note(part float32) {
 // prune drops the candidates whose part is too small.
 func (x *search) prune(least float32) {
 	x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part < least })
-	x.kept = len(x.candidates)
 }
 
 // slack is what single precision may have lost of a score.

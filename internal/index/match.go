@@ -15,7 +15,9 @@ import (
 type matcher struct {
 	s *Shelf
 	// never is true where nothing can match.
-	never         bool
+	never bool
+	// all is true where every living memory matches.
+	all           bool
 	user, session uint32
 	since, until  int64
 	now           int64
@@ -71,6 +73,7 @@ func (s *Shelf) matcher(m *Match) matcher {
 		c := s.condition(m.Filter)
 		x.filter = &c
 	}
+	x.all = s.expiring == 0 && m.UserID == "" && m.SessionID == "" && m.Since.IsZero() && m.Until.IsZero() && m.Filter == nil
 	return x
 }
 

@@ -70,7 +70,7 @@ func near(t *testing.T, what string, got, want float64) {
 func TestTermWeight(t *testing.T) {
 	s := shelfOf(t, "cat cat dog", "dog", "bird", "bird fish")
 	got, _ := scores(s, &Query{Mode: lembra.ModeLexical, Words: words("cat", "dog")})
-	idfCat, idfDog := math.Log(1+3.5/1.5), math.Log(1+2.5/2.5)
+	idfCat, idfDog := math.Log(1+3.5/1.5), math.Log(1+1)
 	norm := func(length float64) float64 { return 1.2 * (.25 + .75*length/(7./4)) }
 	near(t, "score of 1", got[1], idfCat*(2*2.2/(2+norm(3))+.2)+idfDog*(2.2/(1+norm(3))+.2))
 	near(t, "score of 2", got[2], idfDog*(2.2/(1+norm(1))+.2))
@@ -110,7 +110,7 @@ func TestSessionScore(t *testing.T) {
 	s := shelfOf(t, "a: cat", "a: dog", "a: dog", "a: dog", "a: dog", "a: dog", "a: dog", "b: dog dog", "cat")
 	_, why := scores(s, &Query{Mode: lembra.ModeLexical, Words: words("cat")})
 	norm := 1.2 * (.25 + .75*7/(9./2))
-	want := .5 * math.Log(1+1.5/1.5) * (2.2/(1+norm) + .2)
+	want := .5 * math.Log(1+1) * (2.2/(1+norm) + .2)
 	near(t, "session's part in 1", why[1].Session, want)
 	near(t, "session's part in 7, which no neighbour reaches", why[7].Session, want)
 	near(t, "its lexical part", why[7].Lexical, 0)

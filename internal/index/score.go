@@ -81,16 +81,19 @@ func (x *scorer) mostOfSessions(words []word) float64 {
 // impactMax is the most that BM25+ makes of one unit of idf.
 const impactMax = k1 + 1 + delta
 
-// most returns the most that a word can add to a score.
-func (x *scorer) most(w *word) float64 {
-	most := 0.0
-	for _, i := range w.terms {
-		t := &x.terms[i]
-		if t.known {
-			most = max(most, impactMax*(t.idf+sessionWeight*t.sessionIDF))
+// mostOf returns the most that words can add to a score.
+func (x *scorer) mostOf(words []word) float64 {
+	sum := 0.0
+	for i := range words {
+		most := 0.0
+		for _, j := range words[i].terms {
+			if t := &x.terms[j]; t.known {
+				most = max(most, impactMax*(t.idf+sessionWeight*t.sessionIDF))
+			}
 		}
+		sum += most
 	}
-	return most
+	return sum
 }
 
 func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {

@@ -34,11 +34,16 @@ type search struct {
 
 	estimates  []float32 // by slot
 	candidates []candidate
-	kept       int       // candidates left by the last prune
-	best       []float32 // a min-heap of the best TopK parts of scores
-	hits       []Hit
-	reader     reader
-	work       Work
+	kept       int // candidates left by the last prune
+	// best is a heap of the best TopK parts of scores, top one of the parts of
+	// leading.
+	best, top []float32
+	leading   []leader
+	// floor is a score that TopK memories reach.
+	floor  float64
+	hits   []Hit
+	reader reader
+	work   Work
 }
 
 const (
@@ -75,7 +80,7 @@ func (x *search) reset(s *Shelf, q *Query, f *Frequencies) {
 	x.scorer.begin(s, q, f)
 	x.Query = q
 	x.match = s.matcher(&q.Match)
-	x.work, x.yields = Work{}, 0
+	x.work, x.yields, x.floor = Work{}, 0, -math.MaxFloat32
 	x.hits = make([]Hit, 0, min(q.TopK, s.living)+1)
 	x.memories = sized(x.memories, int(s.docs.n))
 	x.blocks = sized(x.blocks, int(s.docs.n)>>blockBits+1)
@@ -139,20 +144,20 @@ func (x *search) find() {
 	}
 	rest := x.words[frequent:]
 	x.first(rest)
-	if len(rest) > 0 && !x.settled(rest) {
-		for i := range rest {
-			x.walk(&rest[i])
+	for len(rest) > 0 && !x.settled(rest) {
+		// Of what dense terms could add, half or more goes.
+		for half := x.mostOf(rest) / 2; len(rest) > 0 && x.mostOf(rest) > half; rest = rest[1:] {
+			x.walk(&rest[0])
 		}
-		rest = nil
-		x.hits = x.hits[:0]
-		x.first(nil)
+		x.first(rest)
 	}
 	x.refine(rest)
 	x.second(rest)
 }
 
-// split puts the words whose terms are dense behind the others, and returns where
-// they begin.
+// split puts the words whose terms are dense behind the others, and returns from
+// where on the postings need not be read, for now: what those words can add is a
+// small part of the whole.
 func (x *search) split() int {
 	slices.SortStableFunc(x.words, func(a, b word) int { return cmp.Compare(a.postings, b.postings) })
 	rarer := slices.DeleteFunc(slices.Clone(x.words), x.dense)
@@ -161,7 +166,11 @@ func (x *search) split() int {
 	}
 	frequent := slices.DeleteFunc(slices.Clone(x.words), func(w word) bool { return !x.dense(w) })
 	copy(x.words[copy(x.words, rarer):], frequent)
-	return len(rarer)
+	from := len(rarer)
+	for enough := x.s.tuning.denseWeight * x.mostOf(x.words); x.mostOf(x.words[from:]) > enough; {
+		from++
+	}
+	return from
 }
 
 // dense tells whether all terms of a word that are in use are dense, and some is.

@@ -64,6 +64,7 @@ type contents struct {
 	movedTo map[uint64]uint32
 
 	living    int
+	expiring  int // of the living, how many have an expiry
 	tokens    uint64
 	languages []int
 
@@ -119,6 +120,8 @@ type tuning struct {
 	smallSession int
 	// denseMin is the number of postings from which a term may be dense.
 	denseMin uint32
+	// denseWeight is the share of a query's weight that is left to dense terms.
+	denseWeight float64
 	// postingsPerCandidate is how many postings are read in the time that it
 	// takes to look at the dense terms of one candidate.
 	postingsPerCandidate int
@@ -134,7 +137,7 @@ type tuning struct {
 }
 
 func defaultTuning() tuning {
-	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, postingsPerCandidate: 8, smallDomain: 1024, errorsTrusted: 2.5, yieldEvery: 1 << 15}
+	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2.5, yieldEvery: 1 << 15}
 }
 
 // New makes an empty shelf, which keeps the vectors of one model.
@@ -313,6 +316,9 @@ func (s *Shelf) append(d detail, terms string, session uint32) uint32 {
 		s.post(x, o, tf&^inSession)
 	}
 	s.living++
+	if d.has&hasExpiry != 0 {
+		s.expiring++
+	}
 	s.tokens += uint64(len(s.ids))
 	s.language(d.language, 1)
 	return o
@@ -469,6 +475,9 @@ func (s *Shelf) kill(o uint32) {
 		s.vectors.remove(first)
 	}
 	s.living--
+	if s.details.at(o).has&hasExpiry != 0 {
+		s.expiring--
+	}
 	s.tokens -= uint64(d.tokens)
 	s.language(s.details.at(o).language, -1)
 	d.session = dead
