@@ -212,13 +212,13 @@ func (p *lineParser) parse(l line) (lembra.MemorizeRequest, error) {
 		if used[name] {
 			continue
 		}
+		told := shortened([]byte(name))
 		if !p.mapped {
-			name = shortened([]byte(name))
-			return m, fmt.Errorf("unknown field %q: did you mean %q? (--map takes lines with other fields)", name, nearest(name, importFieldNames()))
+			return m, fmt.Errorf("unknown field %q: did you mean %q? (--map takes lines with other fields)", told, nearest(told, importFieldNames()))
 		}
-		if !p.dropped[name] && len(p.dropped) < droppedNamesMax {
-			p.dropped[name] = true
-			p.drop(shortened([]byte(name)))
+		if !p.dropped[told] && len(p.dropped) < droppedNamesMax {
+			p.dropped[told] = true
+			p.drop(told)
 		}
 	}
 	if m.AgentID == "" {
