@@ -34,7 +34,6 @@ type search struct {
 
 	estimates  []float32 // by slot
 	candidates []candidate
-	kept       int // candidates left by the last prune
 	// best is a heap of the best TopK parts of scores, top one of the parts of
 	// leading.
 	best, top []float32
