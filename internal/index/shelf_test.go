@@ -31,6 +31,7 @@ type world struct {
 	current []uint64
 	puts    map[uint64]*record.Put
 	element lembra.Element
+	session string // of the memory before
 }
 
 func newWorld(tuning tuning, element lembra.Element) *world {
@@ -58,16 +59,19 @@ type testingT interface {
 	Errorf(format string, args ...any)
 }
 
-const vocabularySize = 12
+const vocabularySize = 30
 
+// drawWord draws some words often and others seldom.
 func drawWord(t *rapid.T) string {
-	// The smaller of two is a frequent word more often.
-	a, b := rapid.IntRange(0, vocabularySize-1).Draw(t, "a"), rapid.IntRange(0, vocabularySize-1).Draw(t, "b")
-	return fmt.Sprintf("w%d", min(a, b))
+	n := vocabularySize
+	for range 3 {
+		n = min(n, rapid.IntRange(0, vocabularySize-1).Draw(t, "word"))
+	}
+	return fmt.Sprintf("w%d", n)
 }
 
 func drawTerms(t *rapid.T, analyzer uint32) *record.Terms {
-	words := make([]string, rapid.IntRange(0, 8).Draw(t, "words"))
+	words := make([]string, rapid.IntRange(0, 14).Draw(t, "words"))
 	for i := range words {
 		words[i] = drawWord(t)
 	}
@@ -103,6 +107,16 @@ func optional[T any](t *rapid.T, v T) *T {
 	return nil
 }
 
+// drawPosition draws a position seldom, so that many memories of a session follow
+// each other.
+func drawPosition(t *rapid.T) *int64 {
+	n := rapid.Int64Range(-9, 9).Draw(t, "position")
+	if n < -2 || n > 2 {
+		return nil
+	}
+	return &n
+}
+
 func drawID(t *rapid.T, kind string) string {
 	n := rapid.IntRange(0, 3).Draw(t, kind)
 	if n == 0 {
@@ -118,13 +132,16 @@ func drawValue(t *rapid.T) lembra.Value {
 }
 
 func (w *world) drawPut(t *rapid.T) *record.Put {
+	if rapid.IntRange(0, 5).Draw(t, "other session") == 0 {
+		w.session = drawID(t, "session") // otherwise the same goes on
+	}
 	p := &record.Put{
-		UserId: drawID(t, "user"), SessionId: drawID(t, "session"), Speaker: drawID(t, "speaker"),
-		Position:   optional(t, rapid.Int64Range(-2, 2).Draw(t, "position")),
+		UserId: drawID(t, "user"), SessionId: w.session, Speaker: drawID(t, "speaker"),
+		Position:   drawPosition(t),
 		Importance: optional(t, rapid.Float64Range(0, 1).Draw(t, "importance")),
 		Terms:      drawTerms(t, 1),
 	}
-	if rapid.Bool().Draw(t, "occurred") {
+	if rapid.IntRange(0, 3).Draw(t, "occurred") == 0 {
 		us := record.Micros(drawTime(t))
 		p.OccurredAtUs = &us
 	}
