@@ -5,4 +5,17 @@
 // answer from what was added. It is a pure data structure: it does no I/O, starts
 // no goroutines and takes no locks. The methods that only read may run at the
 // same time as each other, but not beside one that changes the shelf.
+//
+// A score adds up what the words of a query say (BM25+; of a memory and its
+// neighbours in the session the largest part counts), half of what they say of
+// the whole session, and the cosine of the vectors above the agent's mean. Each
+// version of a memory has an ordinal; the postings of a term are ordinals, and
+// beside them stands a forward index of each memory's terms in order, from which
+// a single memory is scored and, when it goes, taken out of all counts.
+//
+// Large shelves are searched approximately in one respect only: which vectors
+// are compared at full precision is decided by codes of one bit a dimension.
+// Scores are always exact (vectors of 32-bit floats to 10 bits a value).
+// Versions that are gone take memory until the shelf is built anew: see
+// [Shelf.Garbage].
 package index

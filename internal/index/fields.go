@@ -159,7 +159,7 @@ func (s *Shelf) encodeMetadata(object []byte) ([]byte, error) {
 	if len(object) == 0 {
 		return nil, nil
 	}
-	in := jsontext.NewDecoder(bytes.NewReader(object))
+	in := jsontext.NewDecoder(bytes.NewReader(object), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 	t, err := in.ReadToken()
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
