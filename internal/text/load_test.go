@@ -2,6 +2,7 @@ package text_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func BenchmarkDocumentCold(b *testing.B) {
 		a.Document(t, when)
 	}
 	b.ReportAllocs()
+	var median atomic.Int64 // one goroutine's: a metric is reported once
 	b.RunParallel(func(pb *testing.PB) {
 		other := make([]byte, 1<<20)
 		var took []time.Duration
@@ -35,7 +37,8 @@ func BenchmarkDocumentCold(b *testing.B) {
 			took = append(took, time.Since(start))
 		}
 		if slices.Sort(took); len(took) > 0 {
-			b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "median-ns")
+			median.Store(took[len(took)/2].Nanoseconds())
 		}
 	})
+	b.ReportMetric(float64(median.Load()), "median-ns")
 }
