@@ -1,0 +1,188 @@
+package run
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Run is one load run but for its files of raw text: what run.json,
+// results.json, samples.jsonl and the server's own answers say.
+type Run struct {
+	Info    Info
+	Results Results
+	Samples []Sample
+	Server  Server
+}
+
+// Info is run.json: what was asked for, and what became of it.
+type Info struct {
+	Name       string        `json:"name"`
+	Script     string        `json:"script"`
+	TestType   string        `json:"test_type"`
+	Endpoint   string        `json:"endpoint"`
+	Method     string        `json:"method"`
+	ServerType string        `json:"server_type"`
+	ServerURL  string        `json:"server_url"`
+	TenantID   string        `json:"tenant_id"`
+	AgentID    string        `json:"agent_id"`
+	SessionID  string        `json:"session_id,omitempty"`
+	Stages     []Stage       `json:"stages"`
+	MaxVUs     int           `json:"max_vus"`
+	TimeoutS   float64       `json:"timeout_s"`
+	SleepS     float64       `json:"sleep_s"`
+	Env        []Variable    `json:"env"`
+	StartedAt  time.Time     `json:"started_at"`
+	EndedAt    time.Time     `json:"ended_at,omitzero"`
+	PlannedS   float64       `json:"planned_s"`
+	RealS      float64       `json:"real_s"`
+	K6Version  string        `json:"k6_version,omitempty"`
+	Processes  int           `json:"processes"`
+	Thresholds []Threshold   `json:"thresholds,omitempty"`
+	Missing    []MissingPart `json:"missing,omitempty"`
+}
+
+// Stage is one leg of the ramp; users go from the leg before's target, or
+// from StartTarget on the first, to Target.
+type Stage struct {
+	StartS      float64 `json:"start_s"`
+	EndS        float64 `json:"end_s"`
+	StartTarget int     `json:"start_target"`
+	Target      int     `json:"target"`
+}
+
+// Variable is one environment variable of the run, in the order it is shown.
+type Variable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Threshold is a bound set on a metric, and whether the run kept it.
+type Threshold struct {
+	Metric     string `json:"metric"`
+	Expression string `json:"expression"`
+	Met        bool   `json:"met"`
+}
+
+// MissingPart names a part of the folder that could not be had, and why.
+type MissingPart struct {
+	Part   string `json:"part"`
+	Reason string `json:"reason"`
+}
+
+// Sample is one second of a run. A pointer is nil where that second has no
+// such figure, which is not the same as zero.
+type Sample struct {
+	Time         time.Time `json:"time"`
+	Users        int       `json:"users"`
+	Requests     int64     `json:"requests"`
+	Failures     int64     `json:"failures"`
+	ChecksPassed int64     `json:"checks_passed"`
+	ChecksFailed int64     `json:"checks_failed"`
+	SentBytes    int64     `json:"sent_bytes"`
+	ReadBytes    int64     `json:"read_bytes"`
+	P50MS        *float64  `json:"p50_ms,omitempty"`
+	P95MS        *float64  `json:"p95_ms,omitempty"`
+	P99MS        *float64  `json:"p99_ms,omitempty"`
+	BlockedP95MS *float64  `json:"blocked_p95_ms,omitempty"`
+	Server       *Gauges   `json:"server,omitempty"`
+	Probe        *Probe    `json:"probe,omitempty"`
+}
+
+// Gauges is what the server said of itself in one second.
+type Gauges struct {
+	Connections     int64     `json:"connections"`
+	DescriptorsOpen int64     `json:"descriptors_open"`
+	DescriptorsMax  int64     `json:"descriptors_max"`
+	Working         int64     `json:"working"`
+	Waiting         int64     `json:"waiting"`
+	QueueP95MS      *float64  `json:"queue_p95_ms,omitempty"`
+	RSSBytes        int64     `json:"rss_bytes"`
+	GPULoads        []float64 `json:"gpu_loads,omitempty"`
+}
+
+// Probe is one recall of a memory stored a second before.
+type Probe struct {
+	LatencyMS float64 `json:"latency_ms"`
+	Found     bool    `json:"found"`
+	Error     string  `json:"error,omitempty"`
+}
+
+// Results is results.json: the figures of all k6 processes merged.
+type Results struct {
+	Metrics      []Metric      `json:"metrics"`
+	Checks       []Check       `json:"checks"`
+	Failures     []Failure     `json:"failures,omitempty"`
+	Verification *Verification `json:"verification,omitempty"`
+}
+
+// Kind is the kind of a k6 metric.
+type Kind string
+
+// The kinds of metric k6 has.
+const (
+	Counter Kind = "counter"
+	Gauge   Kind = "gauge"
+	Rate    Kind = "rate"
+	Trend   Kind = "trend"
+)
+
+// Metric is one k6 metric. Which figures are set depends on its kind and on
+// where it came from: a bare k6 summary has no count and no p99 of a trend.
+type Metric struct {
+	Name     string   `json:"name"`
+	Kind     Kind     `json:"kind"`
+	Contains string   `json:"contains,omitempty"`
+	Count    *int64   `json:"count,omitempty"`
+	Passes   *int64   `json:"passes,omitempty"`
+	Fails    *int64   `json:"fails,omitempty"`
+	Rate     *float64 `json:"rate,omitempty"`
+	Value    *float64 `json:"value,omitempty"`
+	Avg      *float64 `json:"avg,omitempty"`
+	Min      *float64 `json:"min,omitempty"`
+	Med      *float64 `json:"med,omitempty"`
+	Max      *float64 `json:"max,omitempty"`
+	P90      *float64 `json:"p90,omitempty"`
+	P95      *float64 `json:"p95,omitempty"`
+	P99      *float64 `json:"p99,omitempty"`
+	// Error is the relative error the percentiles may have; zero is exact.
+	Error float64 `json:"error,omitempty"`
+}
+
+// Check is one named check and how often it held.
+type Check struct {
+	Name   string `json:"name"`
+	Passes int64  `json:"passes"`
+	Fails  int64  `json:"fails"`
+}
+
+// Failure is a group of like requests that failed.
+type Failure struct {
+	Kind    string    `json:"kind"`
+	Status  int       `json:"status,omitempty"`
+	Message string    `json:"message,omitempty"`
+	Count   int64     `json:"count"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
+	Stage   int       `json:"stage"`
+}
+
+// Verification is what the store held afterwards of what it had acknowledged.
+type Verification struct {
+	All            bool     `json:"all"`
+	Acknowledged   int64    `json:"acknowledged"`
+	Asked          int64    `json:"asked"`
+	Found          int64    `json:"found"`
+	MissingIDs     []string `json:"missing_ids,omitempty"`
+	ExpectedGrowth int64    `json:"expected_growth"`
+	RealGrowth     int64    `json:"real_growth"`
+	Unanswered     int64    `json:"unanswered"`
+}
+
+// Server is the server's answers before and after, as they came; nil where
+// it gave none.
+type Server struct {
+	HealthBefore json.RawMessage
+	HealthAfter  json.RawMessage
+	StatsBefore  json.RawMessage
+	StatsAfter   json.RawMessage
+}
