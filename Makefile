@@ -8,10 +8,10 @@ BENCH     ?= ^Benchmark(Agent|ColdAfter|Beside)$$
 BENCHTIME ?= 1x
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fmt bench bench-write crash fuzz generate tools clean
+.PHONY: help build run test lint fmt bench bench-write crash fuzz generate tools k6 clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/lembra
 	$(GO) build -trimpath -o bin/lembra ./cmd/lembra
@@ -51,6 +51,13 @@ tools: bin/golangci-lint
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) build -C tools -o $(CURDIR)/bin/ tool
 	@touch bin/golangci-lint
+
+k6: bin/k6 ## build k6, the load generator
+
+# Its own module: its versions and those of the linters are chosen apart.
+bin/k6: tools/k6/go.mod tools/k6/go.sum
+	$(GO) build -C tools/k6 -o $(CURDIR)/bin/ tool
+	@touch bin/k6
 
 clean: ## remove what was built, but no data
 	rm -rf bin
