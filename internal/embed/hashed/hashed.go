@@ -225,18 +225,11 @@ func quantize(sum *[Dimension]int32, vector []byte) {
 	if largest == 0 {
 		return
 	}
-	scale := uint64(2 * largest)
 	for i, v := range sum {
-		n := uint64(2*127*max(int64(v), -int64(v)) + largest)
-		var q int8
-		if n|scale < 1<<32 { // as it nearly always is; the division is several times faster
-			q = int8(uint32(n) / uint32(scale))
-		} else {
-			q = int8(n / scale)
-		}
+		half := largest // a half of the divisor, so that the quotient is rounded
 		if v < 0 {
-			q = -q
+			half = -largest
 		}
-		vector[i] = byte(q)
+		vector[i] = byte(int8((2*127*int64(v) + half) / (2 * largest)))
 	}
 }
