@@ -3,9 +3,12 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"lembra/internal/bench/run"
 )
 
 // FormatDuration writes milliseconds as k6 does: 1.35s, 634.2ms, 3.92µs, 1m5s.
@@ -72,11 +75,11 @@ func round(v float64, decimals int) string {
 	return text
 }
 
-func (u Unit) format(v float64) string {
-	switch u {
-	case Data:
+func format(v float64, unit run.Unit) string {
+	switch unit {
+	case run.Data:
 		return FormatBytes(v)
-	case Time:
+	case run.Time:
 		return FormatDuration(v)
 	default:
 		return round(v, 6)
@@ -100,51 +103,61 @@ func (s Summary) String() string {
 	var trends, others widths
 	cells := make([][]string, len(s.Metrics))
 	for i, m := range s.Metrics {
-		indent, name := m.title()
+		indent, name := title(m.Name)
 		widest = max(widest, len(indent)+utf8.RuneCountInString(name))
-		cells[i] = m.cells()
-		if m.Kind == Trend {
+		cells[i] = cellsOf(m)
+		if m.Kind == run.Trend {
 			trends.grow(cells[i])
 		} else {
 			others.grow(cells[i])
 		}
 	}
 	for i, m := range s.Metrics {
-		indent, name := m.title()
+		indent, name := title(m.Name)
 		dots := strings.Repeat(".", widest-len(indent)-utf8.RuneCountInString(name)+3)
-		mark := [...]string{NoThreshold: " ", Met: "✓", Missed: "✗"}[m.Threshold]
 		line := others
-		if m.Kind == Trend {
+		if m.Kind == run.Trend {
 			line = trends
 		}
-		fmt.Fprintf(&b, "   %s%s %s%s: %s\n", indent, mark, name, dots, line.join(cells[i], m.Kind != Counter))
+		fmt.Fprintf(&b, "   %s%s %s%s: %s\n", indent, mark(m.Thresholds), name, dots, line.join(cells[i], m.Kind != run.Counter))
 	}
 	return b.String()
 }
 
 // title returns the indent and the name a metric's line begins with.
-func (m Metric) title() (indent, name string) {
-	if _, tags, ok := strings.Cut(m.Name, "{"); ok {
+func title(metric string) (indent, name string) {
+	if _, tags, ok := strings.Cut(metric, "{"); ok {
 		return "  ", "{ " + strings.TrimSuffix(tags, "}") + " }"
 	}
-	return "", m.Name
+	return "", metric
 }
 
-// cells returns the columns of a metric's line.
-func (m Metric) cells() []string {
+// mark tells what became of a metric's thresholds.
+func mark(thresholds []run.Threshold) string {
+	switch {
+	case len(thresholds) == 0:
+		return " "
+	case slices.ContainsFunc(thresholds, func(t run.Threshold) bool { return !t.Met }):
+		return "✗"
+	}
+	return "✓"
+}
+
+// cellsOf returns the columns of a metric's line.
+func cellsOf(m run.Metric) []string {
 	cells := make([]string, len(m.Values))
 	for i, v := range m.Values {
 		switch {
-		case m.Kind == Trend || m.Kind == Gauge && i > 0:
-			cells[i] = v.Name + "=" + m.Unit.format(v.Number)
-		case m.Kind == Rate && v.Name == "value":
+		case m.Kind == run.Trend || m.Kind == run.Gauge && i > 0:
+			cells[i] = v.Name + "=" + format(v.Number, m.Unit)
+		case m.Kind == run.Rate && v.Name == "value":
 			cells[i] = FormatPercent(v.Number)
-		case m.Kind == Rate && v.Name == "passes":
+		case m.Kind == run.Rate && v.Name == "passes":
 			cells[i] = "✓ " + round(v.Number, 0)
-		case m.Kind == Rate:
+		case m.Kind == run.Rate:
 			cells[i] = "✗ " + round(v.Number, 0)
 		default:
-			cells[i] = m.Unit.format(v.Number)
+			cells[i] = format(v.Number, m.Unit)
 			if v.Name == "rate" {
 				cells[i] += "/s"
 			}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lembra/internal/bench/run"
 )
 
 // export is the JSON of k6's --summary-export.
@@ -63,7 +65,7 @@ func (g exportGroup) collect(s *Summary) error {
 		if c.Passes < 0 || c.Fails < 0 {
 			return fmt.Errorf("k6 summary JSON: check %q: passes and fails must not be negative", name)
 		}
-		s.Checks = append(s.Checks, Check{Name: name, Passes: c.Passes, Fails: c.Fails})
+		s.Checks = append(s.Checks, run.Check{Name: name, Passes: c.Passes, Fails: c.Fails})
 	}
 	for _, key := range slices.Sorted(maps.Keys(g.Groups)) {
 		if err := g.Groups[key].collect(s); err != nil {
@@ -73,35 +75,34 @@ func (g exportGroup) collect(s *Summary) error {
 	return nil
 }
 
-func (e exportMetric) read(name string) (Metric, error) {
-	m := Metric{Name: name, Unit: unitOf(name)}
+func (e exportMetric) read(name string) (run.Metric, error) {
+	m := run.Metric{Name: name, Unit: unitOf(name)}
 	var order []string
 	switch {
 	case e["count"] != nil && e["rate"] != nil:
-		m.Kind, order = Counter, []string{"count", "rate"}
+		m.Kind, order = run.Counter, []string{"count", "rate"}
 	case e["passes"] != nil:
-		m.Kind, order = Rate, []string{"value", "passes", "fails"}
+		m.Kind, order = run.Rate, []string{"value", "passes", "fails"}
 	case e["value"] != nil:
-		m.Kind, order = Gauge, []string{"value", "min", "max"}
+		m.Kind, order = run.Gauge, []string{"value", "min", "max"}
 	default:
-		m.Kind, order = Trend, slices.SortedFunc(maps.Keys(e), byStatistic)
+		m.Kind, order = run.Trend, slices.SortedFunc(maps.Keys(e), byStatistic)
 		order = slices.DeleteFunc(order, func(key string) bool { return key == "thresholds" })
 	}
 	for _, key := range order {
 		var v float64
 		if err := json.Unmarshal(e[key], &v); err != nil {
-			return Metric{}, fmt.Errorf("%s: want a number: %w", key, err)
+			return run.Metric{}, fmt.Errorf("%s: want a number: %w", key, err)
 		}
-		m.Values = append(m.Values, Value{Name: key, Number: v})
+		m.Values = append(m.Values, run.Value{Name: key, Number: v})
 	}
 	if raw, ok := e["thresholds"]; ok {
 		var missed map[string]bool // k6 exports true for a threshold that was crossed
 		if err := json.Unmarshal(raw, &missed); err != nil {
-			return Metric{}, fmt.Errorf("thresholds: %w", err)
+			return run.Metric{}, fmt.Errorf("thresholds: %w", err)
 		}
-		m.Threshold = Met
-		if slices.Contains(slices.Collect(maps.Values(missed)), true) {
-			m.Threshold = Missed
+		for _, expression := range slices.Sorted(maps.Keys(missed)) {
+			m.Thresholds = append(m.Thresholds, run.Threshold{Expression: expression, Met: !missed[expression]})
 		}
 	}
 	return m, nil
@@ -144,7 +145,9 @@ func parseText(text string) (Summary, error) {
 			if err != nil {
 				return Summary{}, fmt.Errorf("k6 summary, line %d: metric %q: %w", number, name, err)
 			}
-			m.Threshold = map[string]Threshold{"": NoThreshold, "✓": Met, "✗": Missed}[f[1]]
+			if f[1] != "" {
+				m.Thresholds = []run.Threshold{{Met: f[1] == "✓"}}
+			}
 			s.Metrics = append(s.Metrics, m)
 		} else if f := countLine.FindStringSubmatch(line); f != nil && len(s.Checks) > 0 {
 			passes, err1 := strconv.ParseInt(f[1], 10, 64)
@@ -154,34 +157,42 @@ func parseText(text string) (Summary, error) {
 			}
 			s.Checks[len(s.Checks)-1].Passes, s.Checks[len(s.Checks)-1].Fails = passes, fails
 		} else if f := checkLine.FindStringSubmatch(line); f != nil {
-			s.Checks = append(s.Checks, Check{Name: f[2]})
+			s.Checks = append(s.Checks, run.Check{Name: f[2]})
 		}
 	}
 	return s, nil
 }
 
-func parseMetric(name, text string) (Metric, error) {
-	m := Metric{Name: name, Unit: unitOf(name)}
+func parseMetric(name, text string) (run.Metric, error) {
+	m := run.Metric{Name: name, Unit: unitOf(name)}
 	var texts, names []string
 	fields := strings.Fields(text)
 	switch {
 	case len(fields) == 5 && fields[1] == "✓" && fields[3] == "✗":
-		m.Kind, m.Unit = Rate, Plain
+		m.Kind, m.Unit = run.Rate, run.Plain
 		names, texts = []string{"value", "passes", "fails"}, []string{fields[0], fields[2], fields[4]}
+	case len(fields) == 5 && fields[2] == "out": // 83.00% 332 out of 400
+		passes, err1 := strconv.ParseInt(fields[1], 10, 64)
+		total, err2 := strconv.ParseInt(fields[4], 10, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return run.Metric{}, fmt.Errorf("%q: want a share and two counts, as in 83.00%% 332 out of 400", text)
+		}
+		m.Kind, m.Unit = run.Rate, run.Plain
+		names, texts = []string{"value", "passes", "fails"}, []string{fields[0], fields[1], strconv.FormatInt(total-passes, 10)}
 	case len(fields) == 4 && strings.HasSuffix(fields[3], "/s"): // 23 kB 93 B/s
-		m.Kind, m.Unit = Counter, Data
+		m.Kind, m.Unit = run.Counter, run.Data
 		names, texts = []string{"count", "rate"}, []string{fields[0] + " " + fields[1], fields[2] + " " + strings.TrimSuffix(fields[3], "/s")}
 	case len(fields) == 2 && strings.HasSuffix(fields[1], "/s"):
-		m.Kind = Counter
+		m.Kind = run.Counter
 		names, texts = []string{"count", "rate"}, []string{fields[0], strings.TrimSuffix(fields[1], "/s")}
 	default:
-		m.Kind = Trend
+		m.Kind = run.Trend
 		for i, field := range fields {
 			key, value, ok := strings.Cut(field, "=")
 			if !ok && i == 0 {
-				m.Kind, key, value = Gauge, "value", field
+				m.Kind, key, value = run.Gauge, "value", field
 			} else if !ok {
-				return Metric{}, fmt.Errorf("%q: want name=value", field)
+				return run.Metric{}, fmt.Errorf("%q: want name=value", field)
 			}
 			names, texts = append(names, key), append(texts, value)
 		}
@@ -189,14 +200,14 @@ func parseMetric(name, text string) (Metric, error) {
 	for i, text := range texts {
 		v, unit, err := parseValue(text)
 		if err != nil {
-			return Metric{}, fmt.Errorf("%s: %w", names[i], err)
+			return run.Metric{}, fmt.Errorf("%s: %w", names[i], err)
 		}
-		if unit != Plain {
+		if unit != run.Plain {
 			m.Unit = unit
 		}
-		m.Values = append(m.Values, Value{Name: names[i], Number: v})
+		m.Values = append(m.Values, run.Value{Name: names[i], Number: v})
 	}
-	if m.Kind == Rate { // the counts are exact, the printed share is not
+	if m.Kind == run.Rate { // the counts are exact, the printed share is not
 		if total := m.Values[1].Number + m.Values[2].Number; total > 0 {
 			m.Values[0].Number = m.Values[1].Number / total
 		}
@@ -205,24 +216,24 @@ func parseMetric(name, text string) (Metric, error) {
 }
 
 // parseValue reads one printed number and the unit it carries.
-func parseValue(text string) (float64, Unit, error) {
+func parseValue(text string) (float64, run.Unit, error) {
 	if v, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64); err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {
 		if strings.HasSuffix(text, "%") {
 			v /= 100
 		}
-		return v, Plain, nil
+		return v, run.Plain, nil
 	}
 	if n, unit, ok := strings.Cut(text, " "); ok {
 		e := slices.Index([]string{"B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"}, unit)
 		v, err := strconv.ParseFloat(n, 64)
 		if e < 0 || err != nil {
-			return 0, 0, fmt.Errorf("%q: want a size such as 23 kB", text)
+			return 0, "", fmt.Errorf("%q: want a size such as 23 kB", text)
 		}
-		return v * math.Pow10(3*e), Data, nil
+		return v * math.Pow10(3*e), run.Data, nil
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%q: want a number or a duration such as 634.2ms", text)
+		return 0, "", fmt.Errorf("%q: want a number or a duration such as 634.2ms", text)
 	}
 	// Printing truncates, so a value a hair below what was printed would lose
 	// its last digit: 4.35 is stored as 4.3499….
@@ -233,5 +244,5 @@ func parseValue(text string) (float64, Unit, error) {
 		}
 		ms = math.Nextafter(ms, math.Inf(1))
 	}
-	return ms, Time, nil
+	return ms, run.Time, nil
 }

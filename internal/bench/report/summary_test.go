@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"lembra/internal/bench/report"
+	"lembra/internal/bench/run"
 )
 
 func read(t *testing.T, text string) report.Summary {
@@ -68,8 +69,37 @@ func TestExport(t *testing.T) {
 	if diff := cmp.Diff(squeeze(want), squeeze(got.String())); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	checks := []report.Check{{Name: "Status is 200", Passes: 90, Fails: 127344}, {Name: "body::memory_id exists", Passes: 90}}
+	checks := []run.Check{{Name: "Status is 200", Passes: 90, Fails: 127344}, {Name: "body::memory_id exists", Passes: 90}}
 	if diff := cmp.Diff(checks, got.Checks); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+}
+
+// k6 1.8 wrote both files in one run, with --summary-mode=legacy: they say the
+// same, and its own lines of trends come back.
+func TestTextAndExportOfOneRun(t *testing.T) {
+	text := file(t, "k6-1.8.txt")
+	got := read(t, text)
+	if diff := cmp.Diff(read(t, file(t, "k6-1.8.json")).String(), got.String()); diff != "" {
+		t.Errorf("JSON and text differ (-json +text):\n%s", diff)
+	}
+	trends := func(s string) (lines []string) {
+		for line := range strings.Lines(s) {
+			if strings.Contains(line, "avg=") {
+				lines = append(lines, line)
+			}
+		}
+		return lines
+	}
+	if diff := cmp.Diff(trends(text), trends(got.String())); diff != "" {
+		t.Errorf("trends (-k6 +got):\n%s", diff)
+	}
+	m, _ := got.Metric("checks")
+	want := run.Metric{
+		Name: "checks", Kind: run.Rate, Thresholds: []run.Threshold{{}},
+		Values: []run.Value{{Name: "value", Number: .83}, {Name: "passes", Number: 332}, {Name: "fails", Number: 68}},
+	}
+	if diff := cmp.Diff(want, m); diff != "" {
 		t.Errorf("checks (-want +got):\n%s", diff)
 	}
 }
@@ -97,8 +127,9 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s %s = %v, %t, want %v", want.metric, want.value, got, ok, want.number)
 		}
 	}
-	if m, _ := s.Metric("http_req_failed"); m.Threshold != report.Missed {
-		t.Errorf("http_req_failed: threshold %v, want missed", m.Threshold)
+	m, _ := s.Metric("http_req_failed")
+	if diff := cmp.Diff([]run.Threshold{{Met: false}}, m.Thresholds); diff != "" {
+		t.Errorf("http_req_failed: thresholds (-want +got):\n%s", diff)
 	}
 }
 
@@ -128,7 +159,7 @@ func TestFormat(t *testing.T) {
 // A duration k6 printed is printed the same after being read.
 func TestDurationRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		text := report.FormatDuration(rapid.Float64Range(0, 59999).Draw(t, "ms"))
+		text := report.FormatDuration(rapid.Float64Range(0, 1e8).Draw(t, "ms"))
 		line := fmt.Sprintf("     http_req_waiting...: avg=%s \n", text)
 		s, err := report.ReadSummary(strings.NewReader(line))
 		if err != nil {
@@ -148,6 +179,7 @@ func TestErrors(t *testing.T) {
 		`{"metrics":{"m":{"avg":"x"}}}`: `metric "m": avg: want a number`,
 		"x\n     vus...: many\n":        `line 2: metric "vus": value: "many"`,
 		"     http_reqs...: avg=1s 2\n": `metric "http_reqs": "2": want name=value`,
+		"     checks...: 1% 1 out of x": "want a share and two counts",
 		strings.Repeat(" ", 16<<20+1):   "longer than 16 MiB",
 		`{"root_group":{"checks":{"c":{"fails":-1}}}}`: `check "c"`,
 	} {

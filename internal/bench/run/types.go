@@ -37,7 +37,6 @@ type Info struct {
 	RealS      float64       `json:"real_s"`
 	K6Version  string        `json:"k6_version,omitempty"`
 	Processes  int           `json:"processes"`
-	Thresholds []Threshold   `json:"thresholds,omitempty"`
 	Missing    []MissingPart `json:"missing,omitempty"`
 }
 
@@ -54,13 +53,6 @@ type Stage struct {
 type Variable struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
-}
-
-// Threshold is a bound set on a metric, and whether the run kept it.
-type Threshold struct {
-	Metric     string `json:"metric"`
-	Expression string `json:"expression"`
-	Met        bool   `json:"met"`
 }
 
 // MissingPart names a part of the folder that could not be had, and why.
@@ -115,40 +107,65 @@ type Results struct {
 	Verification *Verification `json:"verification,omitempty"`
 }
 
-// Kind is the kind of a k6 metric.
+// Kind says how k6 aggregates a metric.
 type Kind string
 
-// The kinds of metric k6 has.
+// The kinds of k6's metrics, with the names of their values.
 const (
-	Counter Kind = "counter"
-	Gauge   Kind = "gauge"
-	Rate    Kind = "rate"
-	Trend   Kind = "trend"
+	Counter Kind = "counter" // count, rate
+	Gauge   Kind = "gauge"   // value, min, max
+	Rate    Kind = "rate"    // value (0 to 1), passes, fails
+	Trend   Kind = "trend"   // avg, min, med, max, p(90), p(95), or what the run asked for
 )
 
-// Metric is one k6 metric. Which figures are set depends on its kind and on
-// where it came from: a bare k6 summary has no count and no p99 of a trend.
+// Unit is what a metric counts.
+type Unit string
+
+// The units of k6's metrics.
+const (
+	Plain Unit = ""
+	Data  Unit = "data" // bytes
+	Time  Unit = "time" // milliseconds
+)
+
+// Metric is one k6 metric. A submetric's name carries its tags, as in
+// http_req_duration{expected_response:true}.
 type Metric struct {
-	Name     string   `json:"name"`
-	Kind     Kind     `json:"kind"`
-	Contains string   `json:"contains,omitempty"`
-	Count    *int64   `json:"count,omitempty"`
-	Passes   *int64   `json:"passes,omitempty"`
-	Fails    *int64   `json:"fails,omitempty"`
-	Rate     *float64 `json:"rate,omitempty"`
-	Value    *float64 `json:"value,omitempty"`
-	Avg      *float64 `json:"avg,omitempty"`
-	Min      *float64 `json:"min,omitempty"`
-	Med      *float64 `json:"med,omitempty"`
-	Max      *float64 `json:"max,omitempty"`
-	P90      *float64 `json:"p90,omitempty"`
-	P95      *float64 `json:"p95,omitempty"`
-	P99      *float64 `json:"p99,omitempty"`
+	Name       string      `json:"name"`
+	Kind       Kind        `json:"kind"`
+	Unit       Unit        `json:"unit,omitempty"`
+	Thresholds []Threshold `json:"thresholds,omitempty"`
+	Values     []Value     `json:"values"` // in the order k6 prints them
 	// Error is the relative error the percentiles may have; zero is exact.
 	Error float64 `json:"error,omitempty"`
 }
 
-// Check is one named check and how often it held.
+// Value returns the aggregate of that name.
+func (m Metric) Value(name string) (float64, bool) {
+	for _, v := range m.Values {
+		if v.Name == name {
+			return v.Number, true
+		}
+	}
+	return 0, false
+}
+
+// Value is one aggregate of a metric.
+type Value struct {
+	Name   string  `json:"name"`
+	Number float64 `json:"number"`
+}
+
+// Threshold is a bound set on a metric, and whether the run kept it. The text of
+// k6 tells only whether a metric kept all of its bounds: read from it, there is
+// one without an expression.
+type Threshold struct {
+	Expression string `json:"expression,omitempty"`
+	Met        bool   `json:"met"`
+}
+
+// Check is one named assertion of a script and how often it held. The text of k6
+// gives no count for a check that always held: read from it, both are 0.
 type Check struct {
 	Name   string `json:"name"`
 	Passes int64  `json:"passes"`
@@ -185,4 +202,12 @@ type Server struct {
 	HealthAfter  json.RawMessage
 	StatsBefore  json.RawMessage
 	StatsAfter   json.RawMessage
+}
+
+// files are the server's answers by the file that holds each.
+func (s *Server) files() map[string]*json.RawMessage {
+	return map[string]*json.RawMessage{
+		"health-before.json": &s.HealthBefore, "health-after.json": &s.HealthAfter,
+		"stats-before.json": &s.StatsBefore, "stats-after.json": &s.StatsAfter,
+	}
 }
