@@ -181,8 +181,8 @@ func (r *recordingT) Helper() {}
 // A cannedAPI answers with fixed values.
 type cannedAPI struct{}
 
-func (cannedAPI) Acquire(context.Context) error { return nil }
-func (cannedAPI) Release()                      {}
+func (cannedAPI) Acquire(context.Context, lembra.Principal) error { return nil }
+func (cannedAPI) Release()                                        {}
 
 func cannedTime() time.Time { return time.Date(2026, 1, 31, 9, 0, 0, 5000, time.UTC) }
 

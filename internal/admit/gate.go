@@ -1,8 +1,17 @@
 // Package admit bounds what the server works on at once.
 //
-// A [Gate] lets a number of requests work and has the others wait, first come
-// first served, for a bounded time and in a bounded number; past that a request
-// is refused with an error that says what to change. A [Listener] keeps open
+// A [Gate] lets a number of requests work and has the others wait, for a bounded
+// time and in a bounded number: turn by turn between tenants, within a tenant
+// between its API keys, and first come first served within a key. So however many
+// requests one tenant sends, another's wait is that of its own, and a turn of each
+// other tenant's before each. Past the bounds a request is refused with an error
+// that says what to change; where the queue is full of one tenant's requests, it
+// is the last of those that is refused, and not another tenant's.
+//
+// Turns count requests, not what they cost, and those at work are never
+// interrupted. A tenant that adds keys gets no more turns for it.
+//
+// A [Listener] keeps open
 // connections under a number: past it new ones wait in the kernel, so that the
 // process never runs out of descriptors.
 package admit
@@ -12,11 +21,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"lembra"
 )
@@ -51,10 +59,11 @@ func DefaultWork() int { return max(workMin, workPerCPU*runtime.GOMAXPROCS(0)) }
 
 // A Gate bounds the requests at work. It is safe for concurrent use.
 type Gate struct {
-	o       Options
-	turns   *semaphore.Weighted // first come, first served
-	working atomic.Int64
-	waiting atomic.Int64
+	o Options
+
+	mu      sync.Mutex
+	working int
+	queue   queue // empty unless all places are taken
 
 	waits       prometheus.Histogram
 	refusedFull prometheus.Counter
@@ -76,7 +85,7 @@ func New(o Options) (*Gate, error) {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
-	g := &Gate{o: o, turns: semaphore.NewWeighted(int64(o.Work))}
+	g := &Gate{o: o}
 	return g, g.register()
 }
 
@@ -95,10 +104,10 @@ func (g *Gate) register() error {
 		g.waits, refused,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "lembra_admission_working", Help: "Requests at work.",
-		}, func() float64 { return float64(g.working.Load()) }),
+		}, func() float64 { return float64(g.Figures().Working) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "lembra_admission_waiting", Help: "Requests waiting for their turn.",
-		}, func() float64 { return float64(g.waiting.Load()) }),
+		}, func() float64 { return float64(g.Figures().Waiting) }),
 	} {
 		if err := g.o.Registerer.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
@@ -107,41 +116,82 @@ func (g *Gate) register() error {
 	return nil
 }
 
-// Acquire waits for the caller's turn. Where it returns nil, Release must be
-// called when the work is done.
-func (g *Gate) Acquire(ctx context.Context) error {
-	// TryAcquire fails while others wait, so nobody jumps the queue.
-	if g.turns.TryAcquire(1) {
-		g.working.Add(1)
+// Acquire waits for the turn of a request of p. Where it returns nil, Release must
+// be called when the work is done.
+func (g *Gate) Acquire(ctx context.Context, p lembra.Principal) error {
+	g.mu.Lock()
+	if g.working < g.o.Work {
+		g.working++
+		g.mu.Unlock()
 		return nil
 	}
-	if g.waiting.Add(1) > int64(g.o.Waiters) {
-		g.waiting.Add(-1)
-		g.refusedFull.Inc()
-		return overloaded(fmt.Sprintf("%d requests are waiting already: send fewer at once, retry later, or raise admission.waiters", g.o.Waiters))
+	w, room := g.enqueue(p)
+	g.mu.Unlock()
+	if !room {
+		return g.refuseFull()
 	}
-	defer g.waiting.Add(-1)
 	start := time.Now()
-	wait, cancel := context.WithTimeout(ctx, g.o.WaitMax)
-	defer cancel()
-	err := g.turns.Acquire(wait, 1)
+	err := g.wait(ctx, w)
 	g.waits.Observe(time.Since(start).Seconds())
-	if err == nil {
-		g.working.Add(1)
-		return nil
+	return err
+}
+
+// enqueue lets a request wait, and has another make room where that is fair;
+// false where there is no room. g.mu is held.
+func (g *Gate) enqueue(p lembra.Principal) (*waiter, bool) {
+	if g.queue.size >= g.o.Waiters {
+		crowding := g.queue.surplus(p.Tenant, p.KeyID)
+		if crowding == nil {
+			return nil, false
+		}
+		g.queue.remove(crowding)
+		crowding.answer <- g.refuseFull()
 	}
-	if ctx.Err() != nil {
+	return g.queue.push(p.Tenant, p.KeyID), true
+}
+
+// wait waits for the answer, as long as the bound and ctx allow.
+func (g *Gate) wait(ctx context.Context, w *waiter) error {
+	timer := time.NewTimer(g.o.WaitMax)
+	defer timer.Stop()
+	select {
+	case err := <-w.answer:
+		return err
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	g.mu.Lock()
+	waited := g.queue.remove(w)
+	g.mu.Unlock()
+	if !waited { // the answer came at the same moment
+		err := <-w.answer
+		if err != nil || ctx.Err() == nil {
+			return err
+		}
+		g.Release()
+	}
+	if err := ctx.Err(); err != nil {
 		g.gone.Inc()
-		return fmt.Errorf("wait for a turn: %w", ctx.Err())
+		return fmt.Errorf("wait for a turn: %w", err)
 	}
 	g.refusedLate.Inc()
 	return overloaded(fmt.Sprintf("no turn within %s: send fewer requests at once, retry later, or raise admission.work or admission.wait_max", g.o.WaitMax))
 }
 
-// Release ends the work that Acquire began.
+// Release ends the work that Acquire began, and hands the place to whose turn it is.
 func (g *Gate) Release() {
-	g.working.Add(-1)
-	g.turns.Release(1)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if w := g.queue.pop(); w != nil {
+		w.answer <- nil
+		return
+	}
+	g.working--
+}
+
+func (g *Gate) refuseFull() error {
+	g.refusedFull.Inc()
+	return overloaded(fmt.Sprintf("%d requests are waiting already, and those of this tenant and key have their share: send fewer at once, retry later, or raise admission.waiters", g.o.Waiters))
 }
 
 func overloaded(message string) error {
@@ -159,8 +209,10 @@ type Figures struct {
 
 // Figures returns the counts of this moment.
 func (g *Gate) Figures() Figures {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	return Figures{
-		Working: int(g.working.Load()), WorkMax: g.o.Work,
-		Waiting: int(g.waiting.Load()), WaitersMax: g.o.Waiters,
+		Working: g.working, WorkMax: g.o.Work,
+		Waiting: g.queue.size, WaitersMax: g.o.Waiters,
 	}
 }

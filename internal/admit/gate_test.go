@@ -28,14 +28,14 @@ func gate(t *testing.T, o admit.Options) *admit.Gate {
 func TestFirstComeFirstServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gate(t, admit.Options{Work: 1, Waiters: 100, WaitMax: time.Minute})
-		if err := g.Acquire(t.Context()); err != nil {
+		if err := g.Acquire(t.Context(), lembra.Principal{}); err != nil {
 			t.Fatal(err)
 		}
 		var order []int
 		var wg sync.WaitGroup
 		for i := range 50 {
 			wg.Go(func() {
-				if err := g.Acquire(context.Background()); err != nil {
+				if err := g.Acquire(context.Background(), lembra.Principal{}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -68,7 +68,7 @@ func TestNobodyWorksBeyondTheBound(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 200 {
 			wg.Go(func() {
-				if err := g.Acquire(context.Background()); err != nil {
+				if err := g.Acquire(context.Background(), lembra.Principal{}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -94,17 +94,17 @@ func TestRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
 		g := gate(t, admit.Options{Work: 1, Waiters: 2, WaitMax: 10 * time.Second, Registerer: registry})
-		if err := g.Acquire(t.Context()); err != nil {
+		if err := g.Acquire(t.Context(), lembra.Principal{}); err != nil {
 			t.Fatal(err)
 		}
 		late := make(chan error, 2)
 		var wg sync.WaitGroup
 		start := time.Now()
 		for range 2 {
-			wg.Go(func() { late <- g.Acquire(context.Background()) })
+			wg.Go(func() { late <- g.Acquire(context.Background(), lembra.Principal{}) })
 		}
 		synctest.Wait()
-		check(t, g.Acquire(t.Context()), "waiters")
+		check(t, g.Acquire(t.Context(), lembra.Principal{}), "waiters")
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("refused after %s, want at once", waited)
 		}
@@ -117,11 +117,11 @@ func TestRefusals(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := g.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := g.Acquire(ctx, lembra.Principal{}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the caller's own deadline", err)
 		}
 		g.Release()
-		if err := g.Acquire(t.Context()); err != nil {
+		if err := g.Acquire(t.Context(), lembra.Principal{}); err != nil {
 			t.Errorf("those who gave up kept a turn: %v", err)
 		}
 		want := map[string]float64{"client_gave_up": 1, "queue_full": 1, "wait_too_long": 2}
@@ -177,7 +177,7 @@ func BenchmarkGate(b *testing.B) {
 	}
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if err := g.Acquire(context.Background()); err != nil {
+			if err := g.Acquire(context.Background(), lembra.Principal{}); err != nil {
 				b.Fatal(err)
 			}
 			g.Release()

@@ -33,8 +33,9 @@ import (
 
 // Admission bounds the requests at work; admit.Gate is one.
 type Admission interface {
-	// Acquire waits for the caller's turn; where it returns nil, Release ends it.
-	Acquire(ctx context.Context) error
+	// Acquire waits for the turn of a request of p; where it returns nil, Release
+	// ends it.
+	Acquire(ctx context.Context, p lembra.Principal) error
 	Release()
 }
 

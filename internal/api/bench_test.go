@@ -24,8 +24,8 @@ func (e *bareEngine) Memorize(context.Context, lembra.Principal, string, []lembr
 func (e *bareEngine) Authenticate(context.Context, string) (lembra.Principal, error) {
 	return lembra.Principal{Tenant: lembra.Tenant{ID: "acme"}, Scopes: []lembra.Scope{lembra.ScopeRead, lembra.ScopeWrite}}, nil
 }
-func (e *bareEngine) Acquire(context.Context) error { return nil }
-func (e *bareEngine) Release()                      {}
+func (e *bareEngine) Acquire(context.Context, lembra.Principal) error { return nil }
+func (e *bareEngine) Release()                                        {}
 
 type nothing struct{ header http.Header }
 

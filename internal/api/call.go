@@ -125,7 +125,7 @@ func (c *call) parseQuery(allowed []string) error {
 
 // turn waits until the call may work.
 func (c *call) turn() error {
-	if err := c.s.c.Admission.Acquire(c.ctx); err != nil {
+	if err := c.s.c.Admission.Acquire(c.ctx, c.principal); err != nil {
 		return fmt.Errorf("admit: %w", err)
 	}
 	c.working = true

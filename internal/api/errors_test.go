@@ -76,13 +76,16 @@ func TestAdmissionRefuses(t *testing.T) {
 		if body == "" {
 			body = "{}"
 		}
-		l.fake.called = ""
+		l.fake.called, l.fake.admitted = "", lembra.Principal{}
 		w := l.send(rt.method, target, key, body)
 		if rt.need == needNone {
 			if w.Code != 200 {
 				t.Errorf("%s %s waits for its turn: %d", rt.method, target, w.Code)
 			}
 			continue
+		}
+		if l.fake.admitted.KeyID != key {
+			t.Errorf("%s %s waits as the key %q, sent %q", rt.method, target, l.fake.admitted.KeyID, key)
 		}
 		p := wantProblem(t, w, lembra.CodeOverloaded, "")
 		if p.RetryAfter != 3 || l.fake.called != "" {

@@ -52,6 +52,7 @@ type fake struct {
 	onCall   func(ctx context.Context)
 	dropErr  error
 	refused  error
+	admitted lembra.Principal
 	working  int
 }
 
@@ -209,7 +210,8 @@ func (f *fake) RevokeKey(ctx context.Context, p lembra.Principal, id string) err
 	return f.note(ctx, "revoke key", p.Tenant)
 }
 
-func (f *fake) Acquire(context.Context) error {
+func (f *fake) Acquire(_ context.Context, p lembra.Principal) error {
+	f.admitted = p
 	if f.refused != nil {
 		return f.refused
 	}
