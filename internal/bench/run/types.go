@@ -14,6 +14,26 @@ type Run struct {
 	Server  Server
 }
 
+// Complete tells whether the run has all its parts.
+func (r Run) Complete() bool { return len(r.Info.Missing) == 0 }
+
+// Passed tells whether the run kept all its thresholds, found what it verified,
+// and recalled what it probed for.
+func (r Run) Passed() bool {
+	for _, m := range r.Results.Metrics {
+		for _, t := range m.Thresholds {
+			if !t.Met {
+				return false
+			}
+		}
+	}
+	if p := r.Results.Probe; p != nil && p.Found < p.Asked {
+		return false
+	}
+	v := r.Results.Verification
+	return v == nil || v.Exact()
+}
+
 // Info is run.json: what was asked for, and what became of it.
 type Info struct {
 	Name       string        `json:"name"`
@@ -101,10 +121,38 @@ type Probe struct {
 
 // Results is results.json: the figures of all k6 processes merged.
 type Results struct {
-	Metrics      []Metric      `json:"metrics"`
-	Checks       []Check       `json:"checks"`
-	Failures     []Failure     `json:"failures,omitempty"`
+	Metrics  []Metric  `json:"metrics"`
+	Checks   []Check   `json:"checks"`
+	Failures []Failure `json:"failures,omitempty"`
+	// Interrupted counts the iterations that were under way when k6 stopped;
+	// their requests are in no metric.
+	Interrupted  int64         `json:"interrupted"`
+	Processes    []Process     `json:"processes,omitempty"`
+	Probe        *ProbeSummary `json:"probe,omitempty"`
 	Verification *Verification `json:"verification,omitempty"`
+}
+
+// Process is one k6 process, its output in the file K6Log(Number).
+type Process struct {
+	Number   int       `json:"number"` // from 1
+	Segment  string    `json:"segment"`
+	LocalIPs string    `json:"local_ips,omitempty"`
+	EndedAt  time.Time `json:"ended_at,omitzero"`
+	ExitCode int       `json:"exit_code"` // -1 where a signal ended it
+	Error    string    `json:"error,omitempty"`
+}
+
+// ProbeSummary counts the probe's recalls: each had to find a memory that was
+// acknowledged in the second before. The latencies are those of recalls that
+// were answered.
+type ProbeSummary struct {
+	Asked  int64   `json:"asked"`
+	Found  int64   `json:"found"`
+	Missed int64   `json:"missed"` // answered, but without the memory
+	Failed int64   `json:"failed"` // not answered, or not even memorized
+	P50MS  float64 `json:"p50_ms"`
+	P95MS  float64 `json:"p95_ms"`
+	MaxMS  float64 `json:"max_ms"`
 }
 
 // Kind says how k6 aggregates a metric.
@@ -184,15 +232,35 @@ type Failure struct {
 }
 
 // Verification is what the store held afterwards of what it had acknowledged.
+//
+// The memories asked for are read back one by one, by the id that the server
+// gave them; and the tenant's count must have grown by those acknowledged, plus
+// at most those whose answer never arrived. All of them asked for and found, and
+// the growth exact, nothing acknowledged was lost and nothing stored twice.
 type Verification struct {
-	All            bool     `json:"all"`
-	Acknowledged   int64    `json:"acknowledged"`
-	Asked          int64    `json:"asked"`
-	Found          int64    `json:"found"`
-	MissingIDs     []string `json:"missing_ids,omitempty"`
-	ExpectedGrowth int64    `json:"expected_growth"`
-	RealGrowth     int64    `json:"real_growth"`
-	Unanswered     int64    `json:"unanswered"`
+	All          bool  `json:"all"` // every acknowledged memory was to be asked for, not a sample
+	Acknowledged int64 `json:"acknowledged"`
+	Asked        int64 `json:"asked"`
+	Found        int64 `json:"found"`
+	// MissingIDs names the first of those not found.
+	MissingIDs []string `json:"missing_ids,omitempty"`
+	// ProbeMemories is how many memories the probe stored beside the load; they
+	// are part of ExpectedGrowth, not of Acknowledged.
+	ProbeMemories  int64 `json:"probe_memories"`
+	ExpectedGrowth int64 `json:"expected_growth"`
+	RealGrowth     int64 `json:"real_growth"`
+	// Unanswered counts the writes whose outcome the client never learnt: no
+	// answer, a server error other than a refusal, an interrupted iteration.
+	Unanswered int64 `json:"unanswered"`
+	// Error says why the verification is not whole; it proves nothing then.
+	Error string `json:"error,omitempty"`
+}
+
+// Exact tells whether all that was asked for was found, and the count is right.
+func (v Verification) Exact() bool {
+	surplus := v.RealGrowth - v.ExpectedGrowth
+	return v.Error == "" && v.Found == v.Asked && (!v.All || v.Asked == v.Acknowledged) &&
+		surplus >= 0 && surplus <= v.Unanswered
 }
 
 // Server is the server's answers before and after, as they came; nil where
