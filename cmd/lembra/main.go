@@ -4,7 +4,7 @@
 // Every subcommand is a file of this package; the rest of it is configuration
 // (config*.go) and wiring (program.go), where all packages meet. The exit code
 // is 0, 1 where the command failed (or a part of it), 2 where it was called
-// wrongly, and 3 where the store failed for good and the server had to end.
+// wrongly (or the load run it conducts or reports is incomplete), and 3 where the store failed for good and the server had to end.
 package main
 
 import (
@@ -27,10 +27,28 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// The outcomes of a load run: thresholds missed, and a part missing.
+	exitMissed     = 1
+	exitIncomplete = 2
 	exitStore  = 3 // the store failed, and the server with it
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ())) }
+
+// An exitError is a command's outcome with an exit code of its own. Its message
+// may be empty: the command has said what there is to say.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+func (e *exitError) Unwrap() error { return e.err }
 
 // A cli is what the commands share: the streams and the environment.
 type cli struct {
@@ -60,6 +78,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer, env []string)
 	if _, ok := errors.AsType[*usageError](err); ok || !c.running {
 		c.note("Run \"%s --help\" for usage.", command.CommandPath())
 		return exitUsage
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
 	}
 	return exitFailed
 }
