@@ -4,7 +4,8 @@
 // Every subcommand is a file of this package; the rest of it is configuration
 // (config*.go) and wiring (program.go), where all packages meet. The exit code
 // is 0, 1 where the command failed (or a part of it), 2 where it was called
-// wrongly (or the load run it conducts or reports is incomplete), and 3 where the store failed for good and the server had to end.
+// wrongly (or the load run it conducts or reports is incomplete), and 3 where
+// the store failed for good and the server had to end.
 package main
 
 import (
@@ -27,10 +28,10 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
-	// The outcomes of a load run: thresholds missed, and a part missing.
-	exitMissed     = 1
-	exitIncomplete = 2
 	exitStore  = 3 // the store failed, and the server with it
+
+	exitMissed     = 1 // a load run missed a threshold
+	exitIncomplete = 2 // a load run lacks a part
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ())) }
