@@ -4,8 +4,8 @@
 //
 // A run that was cut short still has a folder: a part that could not be had
 // is absent and named, with the reason, in Info.Missing. The folder also
-// keeps raw text (k6.txt, k6-1.log, server.log); whoever writes those passes
-// them through MaskKeys, as Write does with everything it writes.
+// keeps raw text (K6Log, ServerLogFile); whoever writes those passes them
+// through MaskKeys, as Write does with everything it writes.
 package run
 
 import (
@@ -17,7 +17,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
+	"strconv"
 )
 
 // The files beside those of Server.
@@ -25,27 +26,96 @@ const (
 	infoFile    = "run.json"
 	resultsFile = "results.json"
 	samplesFile = "samples.jsonl"
+
+	// ServerLogFile has what the server logged during the run.
+	ServerLogFile = "server.log"
 )
 
-// Write keeps a run in folder, which it makes where it is absent, with every
-// API key masked.
-func Write(folder string, r Run) error {
+// The largest files Read takes.
+const (
+	infoMax    = 1 << 20
+	resultsMax = 16 << 20
+	samplesMax = 256 << 20 // a week
+	answerMax  = 16 << 20
+)
+
+// K6Log names the file with what k6 process number, from 1, printed.
+func K6Log(number int) string { return "k6-" + strconv.Itoa(number) + ".log" }
+
+// Create makes the folder of a new run. It refuses one that has anything in it:
+// what an older run left would be taken for the new one's.
+func Create(folder string) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return fmt.Errorf("make run folder: %w", err)
 	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("make run folder: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("run folder %s is not empty: name another, or remove it", folder)
+	}
+	return nil
+}
+
+// Write keeps a run in folder, which it makes where it is absent, with every
+// API key masked: those of Lembra by their prefix, and the keys given. A folder
+// that has files but no run.json is not a run's, and refused. Each file is
+// replaced as a whole; those of parts that r does not have are removed.
+func Write(folder string, r Run, keys ...string) error {
+	if err := checkFolder(folder); err != nil {
+		return err
+	}
+	files, err := encode(r)
+	if err != nil {
+		return err
+	}
+	for name, data := range files {
+		if err := replace(filepath.Join(folder, name), MaskKeys(data, keys...)); err != nil {
+			return fmt.Errorf("write run folder: %w", err)
+		}
+	}
+	for name := range r.Server.files() {
+		if files[name] != nil {
+			continue
+		}
+		if err := os.Remove(filepath.Join(folder, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("write run folder: %w", err)
+		}
+	}
+	return nil
+}
+
+func checkFolder(folder string) error {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
+		return fmt.Errorf("make run folder: %w", err)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("read run folder: %w", err)
+	}
+	isRun := func(e fs.DirEntry) bool { return e.Name() == infoFile }
+	if len(entries) > 0 && !slices.ContainsFunc(entries, isRun) {
+		return fmt.Errorf("folder %s has files, but no %s: it is not a run's; name another", folder, infoFile)
+	}
+	return nil
+}
+
+// encode returns the contents of a run's files by name.
+func encode(r Run) (map[string][]byte, error) {
 	info, err := json.MarshalIndent(r.Info, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", infoFile, err)
+		return nil, fmt.Errorf("encode %s: %w", infoFile, err)
 	}
 	results, err := json.MarshalIndent(r.Results, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", resultsFile, err)
+		return nil, fmt.Errorf("encode %s: %w", resultsFile, err)
 	}
 	var samples bytes.Buffer
 	enc := json.NewEncoder(&samples)
 	for _, s := range r.Samples {
 		if err := enc.Encode(s); err != nil {
-			return fmt.Errorf("encode %s: %w", samplesFile, err)
+			return nil, fmt.Errorf("encode %s: %w", samplesFile, err)
 		}
 	}
 	files := map[string][]byte{infoFile: info, resultsFile: results, samplesFile: samples.Bytes()}
@@ -54,26 +124,43 @@ func Write(folder string, r Run) error {
 			files[name] = *answer
 		}
 	}
-	for name, data := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), MaskKeys(data), 0o600); err != nil {
-			return fmt.Errorf("write run folder: %w", err)
-		}
+	return files, nil
+}
+
+// replace writes a file so that its name stands for the old content or for the
+// new, never for a part.
+func replace(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
 	}
-	return nil
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // Read reads a run from its folder. Only run.json must be there; every other
-// part may be absent, as after a run that was cut short.
+// part may be absent, as after a run that was cut short. A last sample that was
+// cut in the middle is left out, and named in Info.Missing.
 func Read(folder string) (Run, error) {
 	var r Run
-	info, err := os.ReadFile(filepath.Join(folder, infoFile))
+	info, err := readBounded(filepath.Join(folder, infoFile), infoMax)
 	if err != nil {
 		return Run{}, fmt.Errorf("read run folder: %w", err)
 	}
 	if err := json.Unmarshal(info, &r.Info); err != nil {
 		return Run{}, fmt.Errorf("decode %s: %w", infoFile, err)
 	}
-	results, err := optional(folder, resultsFile)
+	results, err := optional(folder, resultsFile, resultsMax)
 	if err != nil {
 		return Run{}, err
 	}
@@ -82,15 +169,15 @@ func Read(folder string) (Run, error) {
 			return Run{}, fmt.Errorf("decode %s: %w", resultsFile, err)
 		}
 	}
-	samples, err := optional(folder, samplesFile)
+	samples, err := optional(folder, samplesFile, samplesMax)
 	if err != nil {
 		return Run{}, err
 	}
-	if r.Samples, err = decodeSamples(samples); err != nil {
+	if err := r.decodeSamples(samples); err != nil {
 		return Run{}, err
 	}
 	for name, into := range r.Server.files() {
-		if *into, err = optional(folder, name); err != nil {
+		if *into, err = optional(folder, name, answerMax); err != nil {
 			return Run{}, err
 		}
 	}
@@ -98,8 +185,8 @@ func Read(folder string) (Run, error) {
 }
 
 // optional reads a file that may be absent: nil then.
-func optional(folder, name string) ([]byte, error) {
-	data, err := os.ReadFile(filepath.Join(folder, name))
+func optional(folder, name string, limit int64) ([]byte, error) {
+	data, err := readBounded(filepath.Join(folder, name), limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -109,25 +196,36 @@ func optional(folder, name string) ([]byte, error) {
 	return data, nil
 }
 
-func decodeSamples(data []byte) ([]Sample, error) {
-	var samples []Sample
-	dec := json.NewDecoder(bytes.NewReader(data))
-	for {
-		var s Sample
-		err := dec.Decode(&s)
-		if errors.Is(err, io.EOF) {
-			return samples, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("decode %s, line %d: %w", samplesFile, len(samples)+1, err)
-		}
-		samples = append(samples, s)
+func readBounded(path string, limit int64) (data []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	data, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d MiB: no run writes that much", path, limit>>20)
+	}
+	return data, nil
 }
 
-// MaskKeys replaces the middle of every API key in text: of lmb_… only the
-// last four characters stay, as in lmb_*****9164.
-func MaskKeys(text []byte) []byte {
-	key := regexp.MustCompile(`(lmb_)[A-Za-z0-9_-]*([A-Za-z0-9_-]{4})`)
-	return key.ReplaceAll(text, []byte("${1}*****${2}"))
+func (r *Run) decodeSamples(data []byte) error {
+	number := 0
+	for line := range bytes.Lines(data) {
+		number++
+		var s Sample
+		if err := json.Unmarshal(line, &s); err != nil {
+			if line[len(line)-1] != '\n' {
+				reason := fmt.Sprintf("line %d, the last one, is cut", number)
+				r.Info.Missing = append(r.Info.Missing, MissingPart{Part: samplesFile, Reason: reason})
+				return nil
+			}
+			return fmt.Errorf("decode %s, line %d: %w", samplesFile, number, err)
+		}
+		r.Samples = append(r.Samples, s)
+	}
+	return nil
 }

@@ -97,10 +97,129 @@ func TestReadNeedsOnlyRunJSON(t *testing.T) {
 	if got, err := run.Read(folder); err != nil || got.Info.Name != "smoke-recall" {
 		t.Errorf("Read = %q, %v", got.Info.Name, err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, "samples.jsonl"), []byte("{}\n{"), 0o600); err != nil {
+}
+
+func put(t *testing.T, folder, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run.Read(folder); err == nil || !strings.Contains(err.Error(), "samples.jsonl, line 2") {
-		t.Errorf("a cut sample line: %v", err)
+}
+
+// A process that ends in the middle of a line loses that line, not the run.
+func TestACutSampleIsMissing(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "run.json", "{}")
+	put(t, folder, "samples.jsonl", "{\"users\":7}\n{\"use")
+	got, err := run.Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Samples) != 1 || got.Samples[0].Users != 7 {
+		t.Errorf("samples %+v, want the whole one", got.Samples)
+	}
+	want := []run.MissingPart{{Part: "samples.jsonl", Reason: "line 2, the last one, is cut"}}
+	if diff := cmp.Diff(want, got.Info.Missing); diff != "" {
+		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+	put(t, folder, "samples.jsonl", "{\n{}\n")
+	if _, err := run.Read(folder); err == nil || !strings.Contains(err.Error(), "samples.jsonl, line 1") {
+		t.Errorf("a broken line in the middle: %v", err)
+	}
+}
+
+func TestSizesAreBounded(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "run.json", strings.Repeat(" ", 1<<20+1))
+	if _, err := run.Read(folder); err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+		t.Errorf("a large run.json: %v", err)
+	}
+}
+
+// A folder of something else is left alone, and an older run's parts do not
+// pass for a newer one's.
+func TestFolders(t *testing.T) {
+	folder := t.TempDir()
+	put(t, folder, "thesis.txt", "")
+	if err := run.Write(folder, full()); err == nil || !strings.Contains(err.Error(), "not a run's") {
+		t.Errorf("Write into a folder of other files: %v", err)
+	}
+	if err := run.Create(folder); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("Create in a folder of other files: %v", err)
+	}
+	folder = filepath.Join(t.TempDir(), "run")
+	if err := run.Create(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Write(folder, full()); err != nil {
+		t.Fatal(err)
+	}
+	later := full()
+	later.Server, later.Samples = run.Server{}, nil
+	if err := run.Write(folder, later); err != nil {
+		t.Fatal(err)
+	}
+	got, err := run.Read(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(later, got); diff != "" {
+		t.Errorf("written over (-want +got):\n%s", diff)
+	}
+	if left, _ := filepath.Glob(filepath.Join(folder, "*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestMaskKey(t *testing.T) {
+	for key, want := range map[string]string{
+		secret:                 "lmb_*****9164",
+		"qube_abcdefghij9164":  "qube_*****9164",
+		"averylongprefix_9164": "*****9164",
+		"nounderscore9164":     "*****9164",
+		"short_key":            "*****",
+	} {
+		if got := run.MaskKey(key); got != want {
+			t.Errorf("MaskKey(%q) = %q, want %q", key, got, want)
+		}
+	}
+	text := `header X-API-Key: a"b<cdefghijklmnop, JSON {"key":"a\"b\u003ccdefghijklmnop"}`
+	got := string(run.MaskKeys([]byte(text), `a"b<cdefghijklmnop`, ""))
+	if want := `header X-API-Key: *****mnop, JSON {"key":"*****mnop"}`; got != want {
+		t.Errorf("MaskKeys = %s, want %s", got, want)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	exact := run.Verification{Acknowledged: 90, Asked: 9, Found: 9, ProbeMemories: 1, ExpectedGrowth: 91, RealGrowth: 92, Unanswered: 1}
+	if !exact.Exact() {
+		t.Error("a surplus of one with one unanswered is not exact")
+	}
+	for name, change := range map[string]func(*run.Verification){
+		"lost":      func(v *run.Verification) { v.RealGrowth = 90 },
+		"surplus":   func(v *run.Verification) { v.RealGrowth = 93 },
+		"not found": func(v *run.Verification) { v.Found = 8 },
+		"not whole": func(v *run.Verification) { v.Error = "interrupted" },
+		"not all":   func(v *run.Verification) { v.All = true },
+	} {
+		v := exact
+		change(&v)
+		if v.Exact() {
+			t.Errorf("%s: exact", name)
+		}
+	}
+	r := full()
+	r.Results.Verification = &exact
+	if r.Complete() || !r.Passed() {
+		t.Errorf("Complete %t, Passed %t, want false, true", r.Complete(), r.Passed())
+	}
+	r.Results.Probe = &run.ProbeSummary{Asked: 2, Found: 1}
+	if r.Passed() {
+		t.Error("a run passed whose probe missed")
+	}
+	r.Results.Probe = nil
+	r.Results.Metrics[0].Thresholds[0].Met = false
+	if r.Passed() {
+		t.Error("a run passed that missed a threshold")
 	}
 }
