@@ -11,9 +11,8 @@
 // Turns count requests, not what they cost, and those at work are never
 // interrupted. A tenant that adds keys gets no more turns for it.
 //
-// A [Listener] keeps open
-// connections under a number: past it new ones wait in the kernel, so that the
-// process never runs out of descriptors.
+// A [Listener] keeps open connections under a number: past it new ones wait in
+// the kernel, so that the process never runs out of descriptors.
 package admit
 
 import (
