@@ -102,14 +102,16 @@ type Sample struct {
 
 // Gauges is what the server said of itself in one second.
 type Gauges struct {
-	Connections     int64     `json:"connections"`
-	DescriptorsOpen int64     `json:"descriptors_open"`
-	DescriptorsMax  int64     `json:"descriptors_max"`
-	Working         int64     `json:"working"`
-	Waiting         int64     `json:"waiting"`
-	QueueP95MS      *float64  `json:"queue_p95_ms,omitempty"`
-	RSSBytes        int64     `json:"rss_bytes"`
-	GPULoads        []float64 `json:"gpu_loads,omitempty"`
+	Connections     int64    `json:"connections"`
+	DescriptorsOpen int64    `json:"descriptors_open"`
+	DescriptorsMax  int64    `json:"descriptors_max"`
+	Working         int64    `json:"working"`
+	Waiting         int64    `json:"waiting"`
+	QueueP95MS      *float64 `json:"queue_p95_ms,omitempty"`
+	// CommitP95MS is what a durable commit of the store took.
+	CommitP95MS *float64  `json:"commit_p95_ms,omitempty"`
+	RSSBytes    int64     `json:"rss_bytes"`
+	GPULoads    []float64 `json:"gpu_loads,omitempty"`
 }
 
 // Probe is one recall of a memory stored a second before.
