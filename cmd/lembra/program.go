@@ -22,7 +22,6 @@ import (
 	"lembra/internal/engine"
 	"lembra/internal/observe"
 	"lembra/internal/pebblestore"
-	"lembra/internal/text"
 )
 
 // What the packages ask of each other, held to here.
@@ -167,7 +166,7 @@ func (p *Program) openStore(parts Parts) error {
 func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	p.engine, err = engine.Open(ctx, engine.Options{
 		Log: p.store, Directory: p.store, Janitor: p.store,
-		Embedder: p.embedder, Analyzer: text.NewAnalyzer(),
+		Embedder: p.embedder,
 		Limits: p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
 		Now: parts.Now, Logger: p.logger, Registerer: p.registry,

@@ -50,7 +50,7 @@ func (x *bench) open(b *testing.B) {
 		b.Fatal(err)
 	}
 	if x.engine, err = engine.Open(b.Context(), engine.Options{
-		Log: x.store, Directory: x.store, Janitor: x.store, Embedder: x.corpus, Analyzer: newAnalyzer(),
+		Log: x.store, Directory: x.store, Janitor: x.store, Embedder: x.corpus,
 		VectorWeight: engine.DefaultVectorWeight, SoleWriter: true, ShelfBytesMax: 8 << 30,
 	}); err != nil {
 		b.Fatal(err)
@@ -367,7 +367,7 @@ func BenchmarkMemorize(b *testing.B) {
 				b.Fatal(err)
 			}
 			e, err := engine.Open(b.Context(), engine.Options{
-				Log: s, Directory: s, Janitor: s, Embedder: hashed.New(), Analyzer: newAnalyzer(),
+				Log: s, Directory: s, Janitor: s, Embedder: hashed.New(),
 				SoleWriter: true, ShelfBytesMax: 8 << 30,
 			})
 			if err != nil {

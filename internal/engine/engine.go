@@ -44,8 +44,8 @@ const (
 	DefaultVectorWeight  = 0.1
 )
 
-// Options are what an Engine works with. Log, Directory, Janitor, Embedder and
-// Analyzer are required.
+// Options are what an Engine works with. Log, Directory, Janitor and Embedder are
+// required.
 type Options struct {
 	Log       Log
 	Directory Directory
@@ -54,9 +54,8 @@ type Options struct {
 	// Former returns the embedder of a model that was configured before, nil
 	// where this program does not have it. It serves recalls until every memory
 	// has a vector of the configured model.
-	Former   func(model string) Embedder
-	Analyzer *text.Analyzer
-	Limits   lembra.Limits
+	Former func(model string) Embedder
+	Limits lembra.Limits
 	// ShelfBytesMax is the memory that shelves may take together; an agent that
 	// would need more alone takes no further writes.
 	ShelfBytesMax int64
@@ -77,8 +76,8 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() error {
-	if o.Log == nil || o.Directory == nil || o.Janitor == nil || o.Embedder == nil || o.Analyzer == nil {
-		return errors.New("engine needs a log, a directory, a janitor, an embedder and an analyzer")
+	if o.Log == nil || o.Directory == nil || o.Janitor == nil || o.Embedder == nil {
+		return errors.New("engine needs a log, a directory, a janitor and an embedder")
 	}
 	if o.Limits == (lembra.Limits{}) {
 		o.Limits = lembra.DefaultLimits()
@@ -109,14 +108,15 @@ func (o *Options) setDefaults() error {
 
 // An Engine serves the memories of all tenants of one store.
 type Engine struct {
-	o       Options
-	ctx     context.Context // ends when the engine closes: appends run under it
-	cancel  context.CancelCauseFunc
-	group   sync.WaitGroup // the loops
-	writing sync.WaitGroup // the writers at work
-	writers writers
-	shelves shelves
-	models  models
+	o        Options
+	analyzer *text.Analyzer
+	ctx      context.Context // ends when the engine closes: appends run under it
+	cancel   context.CancelCauseFunc
+	group    sync.WaitGroup // the loops
+	writing  sync.WaitGroup // the writers at work
+	writers  writers
+	shelves  shelves
+	models   models
 	// bigScans holds back recalls of large shelves, so that a core is left for
 	// everybody else.
 	bigScans *semaphore.Weighted

@@ -18,7 +18,6 @@ import (
 	"lembra/internal/engine"
 	"lembra/internal/record"
 	"lembra/internal/storetest"
-	"lembra/internal/text"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,7 +32,7 @@ type store interface {
 func open(t *testing.T, s store, change ...func(*engine.Options)) *engine.Engine {
 	t.Helper()
 	o := engine.Options{
-		Log: s, Directory: s, Janitor: s, Embedder: hashed.New(), Analyzer: newAnalyzer(),
+		Log: s, Directory: s, Janitor: s, Embedder: hashed.New(),
 		VectorWeight: engine.DefaultVectorWeight,
 	}
 	for _, c := range change {
@@ -530,8 +529,6 @@ func TestShelfMemory(t *testing.T) {
 		t.Errorf("%d shelves are warm, want the one used last", f.Warm)
 	}
 }
-
-func newAnalyzer() *text.Analyzer { return text.NewAnalyzer() }
 
 func TestList(t *testing.T) {
 	e := open(t, storetest.NewMemory())

@@ -229,7 +229,7 @@ func (e *Engine) merge(ctx context.Context, base *record.Record, patch *lembra.P
 		return nil, nil
 	}
 	p.EmbeddingModel = e.o.Embedder.Model()
-	p.Terms = e.analyse(p)
+	e.analyse(p)
 	// The vectors are made anew even where the content stays: they may be of a
 	// former model, or in derived records that belong to the former version.
 	if err := e.embed(ctx, []*record.Put{p}); err != nil {

@@ -15,6 +15,7 @@ import (
 	"lembra"
 	"lembra/internal/index"
 	"lembra/internal/record"
+	"lembra/internal/text"
 )
 
 // A putIntent stores a new memory.
@@ -220,18 +221,28 @@ func (e *Engine) newPut(p lembra.Principal, idempotencyKey string, position int,
 		}
 		put.MemoryId = id.String()
 	}
-	put.Terms = e.analyse(put)
+	e.analyse(put)
 	return in, nil
 }
 
-// analyse returns the terms of a memory's content and date.
-func (e *Engine) analyse(p *record.Put) *record.Terms {
+// analyse gives a put the terms of its content and date, and the vector of the
+// configured model where that works from an analysed text; other vectors go.
+func (e *Engine) analyse(p *record.Put) {
+	r := e.analyzer.Read(p.Content)
+	defer r.Close()
+	p.Terms, p.Vectors = terms(p, r), nil
+	if m := e.models.reading; m != nil {
+		p.Vectors = []*record.Vectors{record.FromEmbedding(m.EmbedReading(r))}
+	}
+}
+
+// terms returns those of a memory's content, as it was read, and date.
+func terms(p *record.Put, r *text.Reading) *record.Terms {
 	var occurred time.Time
 	if p.OccurredAtUs != nil {
 		occurred = record.Time(*p.OccurredAtUs)
 	}
-	terms, language := e.o.Analyzer.Document(p.Content, occurred)
-	return &record.Terms{Analyzer: textVersion, Language: uint32(language), Text: terms}
+	return &record.Terms{Analyzer: textVersion, Language: uint32(r.Language()), Text: r.Document(occurred)}
 }
 
 func (e *Engine) embedPuts(ctx context.Context, intents []*putIntent) error {
@@ -244,18 +255,23 @@ func (e *Engine) embedPuts(ctx context.Context, intents []*putIntent) error {
 	return e.embed(ctx, puts)
 }
 
-// embed gives puts their vectors, of every model that recalls may need, and
-// their cost.
+// embed gives analysed puts the vectors that they lack of models that recalls may
+// need, and their cost.
 func (e *Engine) embed(ctx context.Context, puts []*record.Put) error {
 	if len(puts) == 0 {
 		return nil
 	}
-	texts := make([]string, len(puts))
-	for i, p := range puts {
-		texts[i] = p.Content
-		p.Vectors = nil
-	}
+	var texts []string
 	for _, m := range e.models.writing() {
+		if record.VectorsOf(puts[0], m.Model()) != nil {
+			continue // by analyse
+		}
+		if texts == nil {
+			texts = make([]string, len(puts))
+			for i, p := range puts {
+				texts[i] = p.Content
+			}
+		}
 		embeddings, err := m.Embed(ctx, texts)
 		if err != nil {
 			return fmt.Errorf("embed with %s: %w", m.Model(), err)

@@ -67,7 +67,7 @@ func (m *machine) now() time.Time { return time.UnixMicro(m.clock.Load()).UTC() 
 func (m *machine) start(t *rapid.T, engines int) {
 	for range engines {
 		e, err := engine.Open(context.Background(), engine.Options{
-			Log: m.store, Directory: m.store, Janitor: m.store, Embedder: hashed.New(), Analyzer: newAnalyzer(),
+			Log: m.store, Directory: m.store, Janitor: m.store, Embedder: hashed.New(),
 			SoleWriter: engines == 1, Now: m.now, SweepInterval: time.Hour, // the machine's requests alone write
 		})
 		if err != nil {

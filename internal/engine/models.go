@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lembra/internal/record"
+	"lembra/internal/text"
 )
 
 // settingModel is the setting that names the model whose vectors every memory
@@ -18,6 +19,7 @@ const settingModel = "embedding_model"
 // both, and the rest is derived in the background.
 type models struct {
 	configured Embedder
+	reading    ReadingEmbedder          // configured, where it is one
 	former     atomic.Pointer[Embedder] // nil: none in transit
 }
 
@@ -41,6 +43,12 @@ func (m *models) writing() []Embedder {
 
 func (e *Engine) openModels(ctx context.Context) error {
 	e.models.configured = e.o.Embedder
+	if m, ok := e.o.Embedder.(ReadingEmbedder); ok {
+		e.models.reading = m
+		e.analyzer = text.NewAnalyzer(m.Features)
+	} else {
+		e.analyzer = text.NewAnalyzer(nil)
+	}
 	want := e.o.Embedder.Model()
 	name, err := e.o.Janitor.Setting(ctx, settingModel)
 	if err != nil {

@@ -95,7 +95,7 @@ func TestChangeOfModel(t *testing.T) {
 func openFor(t *testing.T, s store, m, former engine.Embedder) *engine.Engine {
 	t.Helper()
 	e, err := engine.Open(t.Context(), engine.Options{
-		Log: s, Directory: s, Janitor: s, Embedder: m, Analyzer: newAnalyzer(),
+		Log: s, Directory: s, Janitor: s, Embedder: m,
 		Former: func(name string) engine.Embedder {
 			if former != nil && former.Model() == name {
 				return former

@@ -7,6 +7,7 @@ import (
 
 	"lembra"
 	"lembra/internal/record"
+	"lembra/internal/text"
 )
 
 // A Log keeps the records of agents' logs, and what stands beside them. Every
@@ -95,4 +96,15 @@ type Embedder interface {
 	Model() string
 	// Embed returns one embedding a text, in order.
 	Embed(ctx context.Context, texts []string) ([]lembra.Embedding, error)
+}
+
+// A ReadingEmbedder works from the words of a text, so that a text need be read
+// once only for its terms and its vector.
+type ReadingEmbedder interface {
+	Embedder
+	// Features is a text.Featurizer.
+	Features(word []byte, stop bool) []uint32
+	// EmbedReading returns what Embed does for the text, which an analyzer with
+	// these Features has read.
+	EmbedReading(r *text.Reading) lembra.Embedding
 }

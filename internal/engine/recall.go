@@ -121,7 +121,7 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 	if err != nil {
 		return nil, err
 	}
-	q.Words = e.o.Analyzer.Query(query.Query, languages)
+	q.Words = e.analyzer.Query(query.Query, languages)
 	var all index.Frequencies
 	for i, log := range logs {
 		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {

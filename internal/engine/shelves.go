@@ -425,7 +425,9 @@ func (w *warm) follow(ctx context.Context, log Log, newest uint64) error {
 // refresh analyses a memory anew where its terms are of another analyser.
 func (e *Engine) refresh(p *record.Put) {
 	if p.GetTerms().GetAnalyzer() != textVersion {
-		p.Terms = e.analyse(p)
+		r := e.analyzer.Read(p.Content)
+		defer r.Close()
+		p.Terms = terms(p, r)
 	}
 }
 

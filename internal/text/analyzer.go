@@ -17,15 +17,24 @@ const cacheWords = 1 << 17
 //
 // It remembers words it has seen, as stemming costs most. A word has two slots, by
 // its hash: a new one takes the first and moves who was there to the second. So
-// the cache needs no lock (a race loses a word, no more), and it is bounded at some
-// 10 MB.
+// the cache needs no lock (a race loses a word, no more), and it is bounded: at some
+// 10 MB, and 8 MB more where it remembers features for a model.
 type Analyzer struct {
 	englishIrregular    map[string]string
 	portugueseIrregular map[string]string
+	features            Featurizer // nil: none
 	seed                maphash.Seed
 	cache               []atomic.Pointer[entry]
-	scratch             sync.Pool // of *scratch
+	readings            sync.Pool // of *Reading
 }
+
+// A Featurizer returns what an embedding model adds to a text's vector for a word
+// of it, in the model's own code; at least one number. stop says that it is a stop
+// word of English or Portuguese. The word is folded, and only valid during the call.
+type Featurizer func(word []byte, stop bool) []uint32
+
+// featuresBytesMax is the length of the longest word whose features are remembered.
+const featuresBytesMax = 24
 
 // An entry is all that is to know about a word. It never changes. It is small, as
 // reading many is what analysis costs.
@@ -41,6 +50,9 @@ type entry struct {
 	// stop tells the languages it is a stop word of.
 	stop   [Portuguese + 1]bool
 	points wordPoints
+	// features are those of the Featurizer; nil where the word is too long to
+	// remember them.
+	features []uint32
 }
 
 // term returns the word's term in a language. Most words occur in one language
@@ -91,51 +103,96 @@ func (a *Analyzer) slots(hash uint64) (first, second *atomic.Pointer[entry]) {
 	return &a.cache[i], &a.cache[i^1]
 }
 
-// scratch is what analysing one text needs.
-type scratch struct {
-	scanner Scanner
-	batch   batch
-	entries []*entry
-	out     []byte
-	date    []byte
+// A Reading is a text whose words were looked up. Close gives it back.
+type Reading struct {
+	analyzer *Analyzer
+	language Language
+	scanner  Scanner
+	batch    batch
+	entries  []*entry
+	out      []byte
+	date     []byte
 }
 
-// NewAnalyzer makes an Analyzer.
-func NewAnalyzer() *Analyzer {
+// NewAnalyzer makes an Analyzer; with features, Readings have those of their words.
+func NewAnalyzer(features Featurizer) *Analyzer {
 	return &Analyzer{
 		englishIrregular:    irregularForms(irregularEnglish),
 		portugueseIrregular: irregularForms(irregularPortuguese),
+		features:            features,
 		seed:                maphash.MakeSeed(),
 		cache:               make([]atomic.Pointer[entry], cacheWords),
-		scratch:             sync.Pool{New: func() any { return new(scratch) }},
+		readings:            sync.Pool{New: func() any { return new(Reading) }},
 	}
 }
 
-// Document analyses a memory: it returns its language, and its terms in order,
-// joined by single spaces. Stop words are left out, unless there is nothing else.
-// The date of occurredAt in its own time zone follows, in words of the language
-// (weekday, day, month, year; English where that is Other), unless it is zero.
+// Read looks up the words of a text, and judges its language.
+func (a *Analyzer) Read(content string) *Reading {
+	r, _ := a.readings.Get().(*Reading)
+	r.analyzer = a
+	r.read(content)
+	return r
+}
+
+// Document is what Reading.Document says of a text, and its language.
 func (a *Analyzer) Document(content string, occurredAt time.Time) (terms string, lang Language) {
-	s := a.scratch.Get().(*scratch)
-	defer a.put(s)
-	lang = a.read(s, content)
-	for _, e := range s.entries {
+	r := a.Read(content)
+	defer r.Close()
+	return r.Document(occurredAt), r.language
+}
+
+// Language is the text's language.
+func (r *Reading) Language() Language { return r.language }
+
+// Document analyses the text as a memory: it returns its terms in order, joined by
+// single spaces. Stop words are left out, unless there is nothing else. The date of
+// occurredAt in its own time zone follows, in words of the language (weekday, day,
+// month, year; English where that is Other), unless it is zero.
+func (r *Reading) Document(occurredAt time.Time) (terms string) {
+	a, lang := r.analyzer, r.language
+	r.out = r.out[:0]
+	for _, e := range r.entries {
 		if !e.stop[lang] {
-			s.out = append(append(s.out, a.term(e, lang)...), ' ')
+			r.out = append(append(r.out, a.term(e, lang)...), ' ')
 		}
 	}
-	if len(s.out) == 0 {
-		for _, e := range s.entries {
-			s.out = append(append(s.out, a.term(e, lang)...), ' ')
+	if len(r.out) == 0 {
+		for _, e := range r.entries {
+			r.out = append(append(r.out, a.term(e, lang)...), ' ')
 		}
 	}
 	if !occurredAt.IsZero() {
-		s.date = appendDate(s.date[:0], occurredAt, lang)
-		for word := range bytes.FieldsSeq(s.date) {
-			s.out = append(append(s.out, a.term(a.entry(word, maphash.Bytes(a.seed, word)), lang)...), ' ')
+		r.date = appendDate(r.date[:0], occurredAt, lang)
+		for word := range bytes.FieldsSeq(r.date) {
+			r.out = append(append(r.out, a.term(a.entry(word, maphash.Bytes(a.seed, word)), lang)...), ' ')
 		}
 	}
-	return string(bytes.TrimSuffix(s.out, []byte{' '})), lang
+	return string(bytes.TrimSuffix(r.out, []byte{' '}))
+}
+
+// Features yields the features of each word of the text, in order, for an Analyzer
+// with a Featurizer. They must not be changed.
+func (r *Reading) Features(yield func([]uint32) bool) {
+	for _, e := range r.entries {
+		features := e.features
+		if features == nil {
+			features = r.analyzer.features([]byte(e.word), e.anyStop())
+		}
+		if !yield(features) {
+			return
+		}
+	}
+}
+
+// Close gives r back, without what it read. One that grew large is dropped.
+func (r *Reading) Close() {
+	if cap(r.entries) > 1<<12 || cap(r.out) > 1<<16 {
+		return
+	}
+	clear(r.entries)
+	r.entries = r.entries[:0]
+	r.scanner.Reset("")
+	r.analyzer.readings.Put(r)
 }
 
 // A Word is a word of a query, with the terms it stands for.
@@ -151,13 +208,13 @@ type Word struct {
 // query's language is Other, those that are stop words in all of langs. Words come
 // in order; of words with the same terms only the first.
 func (a *Analyzer) Query(query string, langs []Language) []Word {
-	s := a.scratch.Get().(*scratch)
-	defer a.put(s)
-	own := a.read(s, query)
-	if words := a.queryWords(s.entries, langs, func(e *entry) bool { return !e.stopOf(own, langs) }); len(words) > 0 {
+	r := a.Read(query)
+	defer r.Close()
+	own := r.language
+	if words := a.queryWords(r.entries, langs, func(e *entry) bool { return !e.stopOf(own, langs) }); len(words) > 0 {
 		return words
 	}
-	return a.queryWords(s.entries, langs, func(*entry) bool { return true })
+	return a.queryWords(r.entries, langs, func(*entry) bool { return true })
 }
 
 // queryWords makes the words of a query of those entries that are to be kept.
@@ -225,21 +282,21 @@ type batch struct {
 	touched     byte
 }
 
-// read fills s with the words of a text and judges its language.
-func (a *Analyzer) read(s *scratch, content string) Language {
+// read fills r with the words of a text and judges its language.
+func (r *Reading) read(content string) {
 	var ev evidence
-	b := &s.batch
-	s.scanner.Reset(content)
+	a, b := r.analyzer, &r.batch
+	r.scanner.Reset(content)
 	for more := true; more; {
 		end := 0
 		b.n = 0
 		for b.n < batchWords {
-			if more = s.scanner.Next(); !more {
+			if more = r.scanner.Next(); !more {
 				break
 			}
-			word := s.scanner.Word()
+			word := r.scanner.Word()
 			end += copy(b.words[end:], word)
-			b.ends[b.n], b.hints[b.n], b.hashes[b.n] = end, s.scanner.hint, maphash.Bytes(a.seed, word)
+			b.ends[b.n], b.hints[b.n], b.hashes[b.n] = end, r.scanner.hint, maphash.Bytes(a.seed, word)
 			b.n++
 		}
 		a.fetch(b)
@@ -247,11 +304,11 @@ func (a *Analyzer) read(s *scratch, content string) Language {
 		for i, end := range b.ends[:b.n] {
 			e := a.entry(b.words[start:end], b.hashes[i])
 			ev.add(e.points, b.hints[i])
-			s.entries = append(s.entries, e)
+			r.entries = append(r.entries, e)
 			start = end
 		}
 	}
-	return ev.language()
+	r.language = ev.language()
 }
 
 // fetch reads the cache where the words of b are likely to be, so that it is near
@@ -275,17 +332,6 @@ func (a *Analyzer) fetch(b *batch) {
 	}
 }
 
-// put gives s back, without what it read. One that grew large is dropped.
-func (a *Analyzer) put(s *scratch) {
-	if cap(s.entries) > 1<<12 || cap(s.out) > 1<<16 {
-		return
-	}
-	clear(s.entries)
-	s.entries, s.out = s.entries[:0], s.out[:0]
-	s.scanner.Reset("")
-	a.scratch.Put(s)
-}
-
 // entry looks a folded word up, by its hash.
 func (a *Analyzer) entry(word []byte, hash uint64) *entry {
 	first, second := a.slots(hash)
@@ -296,7 +342,7 @@ func (a *Analyzer) entry(word []byte, hash uint64) *entry {
 	if e := second.Load(); e != nil && e.word == string(word) {
 		return e
 	}
-	e := newEntry(string(word))
+	e := a.newEntry(string(word))
 	if before != nil {
 		second.Store(before)
 	}
@@ -305,9 +351,15 @@ func (a *Analyzer) entry(word []byte, hash uint64) *entry {
 }
 
 // newEntry makes the entry of a folded word.
-func newEntry(w string) *entry {
+func (a *Analyzer) newEntry(w string) *entry {
 	e := &entry{word: w, points: wordEvidence(w)}
 	e.stop[English] = stopEnglish(w)
 	e.stop[Portuguese] = stopPortuguese(w)
+	if a.features != nil && len(w) <= featuresBytesMax {
+		e.features = a.features([]byte(w), e.anyStop())
+	}
 	return e
 }
+
+// anyStop tells whether the word is a stop word of any language.
+func (e *entry) anyStop() bool { return e.stop[English] || e.stop[Portuguese] }

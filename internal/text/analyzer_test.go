@@ -23,7 +23,7 @@ func TestDocumentGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	when := time.Date(2023, time.March, 4, 13, 56, 0, 0, time.UTC)
 	var got strings.Builder
 	fmt.Fprintf(&got, "version %d\n", Version)
@@ -47,7 +47,7 @@ func TestDocumentGolden(t *testing.T) {
 }
 
 func TestDocument(t *testing.T) {
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	when := time.Date(2023, time.May, 8, 13, 56, 0, 0, time.UTC)
 	for _, test := range []struct {
 		content string
@@ -75,7 +75,7 @@ func TestDocument(t *testing.T) {
 
 // Every day and month has the term that a query for it has.
 func TestDocumentDates(t *testing.T) {
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	for _, test := range []struct {
 		lang  Language
 		text  string
@@ -103,7 +103,7 @@ func TestDocumentDates(t *testing.T) {
 }
 
 func TestQuery(t *testing.T) {
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	word := func(text string, terms ...string) Word { return Word{Text: text, Terms: terms} }
 	for _, test := range []struct {
 		query string
@@ -147,7 +147,7 @@ func TestQuery(t *testing.T) {
 
 // Terms do not depend on what the cache holds, nor on who else uses it.
 func TestAnalyzerConcurrent(t *testing.T) {
-	shared := NewAnalyzer()
+	shared := NewAnalyzer(nil)
 	var group sync.WaitGroup
 	for worker := range 4 {
 		group.Go(func() {
@@ -167,7 +167,7 @@ func TestAnalyzerConcurrent(t *testing.T) {
 
 // A pooled analyser does not keep a text alive, nor hands a grown buffer on.
 func TestAnalyzerLongTexts(t *testing.T) {
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	long := strings.Repeat("word ", 100_000)
 	terms, _ := a.Document(long, time.Time{})
 	if want := strings.TrimSpace(long); terms != want {
@@ -180,7 +180,7 @@ func TestAnalyzerLongTexts(t *testing.T) {
 
 func BenchmarkDocument(b *testing.B) {
 	const content = "Hey Caroline! That's so great to hear. We went to the beach with the kids last Saturday, and I finally bought the new camera that we were talking about; the pictures came out beautiful. Next month we'll be visiting my mother in Oregon, so let me know whether you want to come along with us. Love, Mel."
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	when := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -190,7 +190,7 @@ func BenchmarkDocument(b *testing.B) {
 
 func BenchmarkDocumentPortuguese(b *testing.B) {
 	const content = "Oi Carolina! Que bom saber disso. Fomos à praia com as crianças no sábado passado, e eu finalmente comprei a câmera nova de que estávamos falando; as fotos ficaram lindas. No próximo mês vamos visitar minha mãe em São Paulo, então me avise se você quiser ir com a gente. Beijos, Mel."
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	when := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -199,7 +199,7 @@ func BenchmarkDocumentPortuguese(b *testing.B) {
 }
 
 func BenchmarkQuery(b *testing.B) {
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		a.Query("When did Caroline go to the LGBTQ support group?", []Language{English, Portuguese, Other})
@@ -208,7 +208,7 @@ func BenchmarkQuery(b *testing.B) {
 
 // Whatever a text is, its terms are clean, and a query for it asks for its terms.
 func FuzzDocument(f *testing.F) {
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	for _, s := range []string{
 		"Caroline's dogs went to the vet", "As nações não conseguiram", "私は犬 🎉", "bad\xff\xc3", "ao ões ns ais ção", "yyyying 5º",
 	} {

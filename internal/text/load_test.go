@@ -18,7 +18,7 @@ func BenchmarkDocumentCold(b *testing.B) {
 	for i := range texts {
 		texts[i] = corpus.Text(i)
 	}
-	a := text.NewAnalyzer()
+	a := text.NewAnalyzer(nil)
 	when := time.Unix(1_700_000_000, 0)
 	for _, t := range texts {
 		a.Document(t, when)

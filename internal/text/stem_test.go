@@ -32,7 +32,7 @@ func TestTermsPortuguese(t *testing.T) {
 
 func joined(t *testing.T, lang Language, groups []string) {
 	t.Helper()
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	groupOf := map[string]string{}
 	for _, group := range groups {
 		want := ""
@@ -58,7 +58,7 @@ func joined(t *testing.T, lang Language, groups []string) {
 
 // Unaccented Portuguese meets accented.
 func TestUnaccentedPortuguese(t *testing.T) {
-	a := NewAnalyzer()
+	a := NewAnalyzer(nil)
 	for _, s := range readTexts(t, data(t, "faquad-pt/faquad.jsonl")) {
 		accented, lang := a.Document(s, time.Time{})
 		bare, bareLang := a.Document(unaccented(s), time.Time{})

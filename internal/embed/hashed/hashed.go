@@ -14,6 +14,9 @@ package hashed
 import (
 	"context"
 	"fmt"
+	"math"
+	"math/bits"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -48,11 +51,8 @@ type Model struct {
 // scratch is what embedding one text needs.
 type scratch struct {
 	scanner text.Scanner
-	// word is the current word with its boundary marks.
-	word []byte
-	// ends are where its characters end.
-	ends []int
-	sum  [Dimension]int32
+	grams   grams
+	sum     [Dimension]int32
 	// seen has a bit for each slot of counts whose feature occurred in this text.
 	// It is small, as most features occur once and memory is slower than sums.
 	seen [countSlots / 64]uint64
@@ -95,24 +95,69 @@ func (m *Model) Embed(ctx context.Context, texts []string) ([]lembra.Embedding, 
 	return embeddings, nil
 }
 
+// Features implements text.Featurizer: EmbedReading works with what it returns.
+func (m *Model) Features(word []byte, stop bool) []uint32 {
+	var g grams
+	g.add(word, stop)
+	return slices.Clip(g.features)
+}
+
+// EmbedReading returns the embedding of a text that an analyzer with this model's
+// Features has read: the one that Embed returns for the text.
+func (m *Model) EmbedReading(r *text.Reading) lembra.Embedding {
+	s := m.scratch.Get().(*scratch)
+	defer m.scratch.Put(s)
+	r.Features(func(features []uint32) bool {
+		s.count(features)
+		return true
+	})
+	vector := make([]byte, Dimension)
+	s.finish(vector)
+	return lembra.Embedding{Model: Name, Dimension: Dimension, Element: lembra.Int8, Data: vector}
+}
+
 // embed writes the vector of t.
 func (s *scratch) embed(t string, vector []byte) {
-	s.sum = [Dimension]int32{}
 	s.scanner.Reset(t)
 	for s.scanner.Next() {
-		s.add(s.scanner.Word(), s.scanner.Stop())
+		s.grams.features = s.grams.features[:0]
+		s.grams.add(s.scanner.Word(), s.scanner.Stop())
+		s.count(s.grams.features)
 	}
 	s.scanner.Reset("")
+	s.finish(vector)
+}
+
+// finish writes the vector of what was counted, and is ready for another text.
+func (s *scratch) finish(vector []byte) {
+	quantize(&s.sum, vector)
+	s.sum = [Dimension]int32{}
 	s.seen = [countSlots / 64]uint64{}
 	for _, slot := range s.again {
 		s.counts[slot] = 0
 	}
 	s.again = s.again[:0]
-	quantize(&s.sum, vector)
 }
 
-// add counts the features of a word.
-func (s *scratch) add(word []byte, stop bool) {
+// A feature is a word or an n-gram in a number: its dimension, its sign, its slot of
+// counts, and whether it is a stop word.
+const (
+	featureSign = 1 << 8 // the bits below are the dimension
+	featureSlot = 9      // how far the slot is shifted
+	featureStop = 1 << 31
+)
+
+// grams makes the features of words.
+type grams struct {
+	features []uint32
+	// word is the current word with its boundary marks.
+	word []byte
+	// ends are where its characters end.
+	ends []int
+}
+
+// add appends the features of a word.
+func (s *grams) add(word []byte, stop bool) {
 	s.word = append(append(append(s.word[:0], '<'), word...), '>')
 	h := uint64(offset64)
 	ascii := true
@@ -122,39 +167,39 @@ func (s *scratch) add(word []byte, stop bool) {
 	}
 	switch {
 	case stop:
-		s.feature(h^wordMark, weightStop)
+		s.features = append(s.features, feature(h^wordMark)|featureStop)
 	case ascii:
-		s.feature(h^wordMark, weight)
+		s.feature(h ^ wordMark)
 		s.addASCII(s.word)
 	default:
-		s.feature(h^wordMark, weight)
+		s.feature(h ^ wordMark)
 		s.addGrams()
 	}
 }
 
 // addASCII is addGrams for a word whose characters are bytes, as nearly all are.
-func (s *scratch) addASCII(w []byte) {
+func (s *grams) addASCII(w []byte) {
 	for ; len(w) >= gramMax; w = w[1:] {
 		h := ((uint64(offset64)^uint64(w[0]))*prime64 ^ uint64(w[1])) * prime64
 		h = (h ^ uint64(w[2])) * prime64
-		s.feature(h, weight)
+		s.feature(h)
 		h = (h ^ uint64(w[3])) * prime64
-		s.feature(h, weight)
-		s.feature((h^uint64(w[4]))*prime64, weight)
+		s.feature(h)
+		s.feature((h ^ uint64(w[4])) * prime64)
 	}
 	for ; len(w) >= gramMin; w = w[1:] {
 		h := uint64(offset64)
 		for i, c := range w {
 			h = (h ^ uint64(c)) * prime64
 			if i >= gramMin-1 {
-				s.feature(h, weight)
+				s.feature(h)
 			}
 		}
 	}
 }
 
-// addGrams counts the n-grams of the current word.
-func (s *scratch) addGrams() {
+// addGrams appends the n-grams of the current word.
+func (s *grams) addGrams() {
 	s.ends = s.ends[:0]
 	for i := 0; i < len(s.word); {
 		_, n := utf8.DecodeRune(s.word[i:])
@@ -170,7 +215,7 @@ func (s *scratch) addGrams() {
 				h = (h ^ uint64(s.word[at])) * prime64
 			}
 			if last >= first+gramMin-1 {
-				s.feature(h, weight)
+				s.feature(h)
 			}
 		}
 		start = s.ends[first]
@@ -185,22 +230,37 @@ const (
 	wordMark = 0x9e3779b97f4a7c15
 )
 
-// feature counts a feature. The first time it adds its weight; the c-th time what
-// is between 1 + ln(c-1) and 1 + ln(c) times its weight, nearly.
-func (s *scratch) feature(hash uint64, value int32) {
+func (s *grams) feature(hash uint64) { s.features = append(s.features, feature(hash)) }
+
+// feature is the number of the feature with a hash.
+func feature(hash uint64) uint32 {
 	// The low bits of FNV depend on few bits of its input: mix them (the
 	// finalizer of MurmurHash3).
 	hash ^= hash >> 33
 	hash *= 0xff51afd7ed558ccd
 	hash ^= hash >> 33
-	slot := uint32(hash>>32) % countSlots
-	if bit := uint64(1) << (slot % 64); s.seen[slot/64]&bit == 0 {
-		s.seen[slot/64] |= bit
-	} else {
-		value = s.repeated(slot, value)
+	return uint32(hash)&(Dimension|(Dimension-1)) | uint32(hash>>32)%countSlots<<featureSlot
+}
+
+// count counts the features of a word. The first time a feature adds its weight;
+// the c-th time what is between 1 + ln(c-1) and 1 + ln(c) times its weight, nearly.
+func (s *scratch) count(features []uint32) {
+	for _, f := range features {
+		value := int32(weight)
+		if f&featureStop != 0 {
+			value = weightStop
+		}
+		slot := f >> featureSlot % countSlots
+		if bit := uint64(1) << (slot % 64); s.seen[slot/64]&bit == 0 {
+			s.seen[slot/64] |= bit
+		} else {
+			value = s.repeated(slot, value)
+		}
+		if f&featureSign != 0 {
+			value = -value
+		}
+		s.sum[f%Dimension] += value
 	}
-	sign := 1 - int32(hash&Dimension)/(Dimension/2)
-	s.sum[hash%Dimension] += sign * value
 }
 
 // repeated counts a feature that has occurred, and returns what is left of its value.
@@ -215,21 +275,28 @@ func (s *scratch) repeated(slot uint32, value int32) int32 {
 	return 2 * value / (2*count + 1)
 }
 
-// quantize scales a vector so that its largest element is 127 or -127; the length
-// of a vector means nothing, as vectors are compared by cosine.
+// quantize scales a vector so that its largest element is 127 or -127, rounding
+// halves away from zero; the length of a vector means nothing, as vectors are
+// compared by cosine.
+//
+// It multiplies by the rounded-up reciprocal of the divisor, which gives the exact
+// quotient (Granlund and Montgomery 1994) as long as 510 times the square of the
+// largest element is less than 2^64: there are countSlots features, and each adds
+// less than seven times its weight, however often it occurs.
 func quantize(sum *[Dimension]int32, vector []byte) {
-	var largest int64
+	var largest uint64
 	for _, v := range sum {
-		largest = max(largest, int64(v), -int64(v))
+		largest = max(largest, magnitude(v))
 	}
 	if largest == 0 {
 		return
 	}
+	reciprocal := math.MaxUint64/(2*largest) + 1
 	for i, v := range sum {
-		half := largest // a half of the divisor, so that the quotient is rounded
-		if v < 0 {
-			half = -largest
-		}
-		vector[i] = byte(int8((2*127*int64(v) + half) / (2 * largest)))
+		quotient, _ := bits.Mul64(2*127*magnitude(v)+largest, reciprocal)
+		sign := int8(v>>31) | 1
+		vector[i] = byte(sign * int8(quotient))
 	}
 }
+
+func magnitude(v int32) uint64 { return uint64(max(v, -v)) }

@@ -13,6 +13,7 @@ import (
 
 	"lembra"
 	"lembra/internal/embed/hashed"
+	"lembra/internal/text"
 )
 
 func embed(t *testing.T, texts ...string) []lembra.Embedding {
@@ -160,6 +161,26 @@ func BenchmarkEmbed(b *testing.B) {
 	for b.Loop() {
 		if _, err := m.Embed(b.Context(), texts); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// EmbedReading is Embed, whatever a text's words are: long ones, whose features are
+// not remembered, among them.
+func TestEmbedReading(t *testing.T) {
+	m := hashed.New()
+	a := text.NewAnalyzer(m.Features)
+	for _, content := range []string{
+		"", "🎉", "a dog", strings.Repeat("many different words in a long text ", 500), "o cão e as informações", "私は犬が好きです",
+		"electroencephalographically otorrinolaringologista " + strings.Repeat("x", 1000),
+	} {
+		for range 2 { // the second time the words are known
+			r := a.Read(content)
+			got := m.EmbedReading(r)
+			r.Close()
+			if diff := cmp.Diff(embed(t, content)[0], got); diff != "" {
+				t.Errorf("EmbedReading of %.30q (-Embed +EmbedReading):\n%s", content, diff)
+			}
 		}
 	}
 }
