@@ -1,4 +1,16 @@
-// Package report reads the results of a load test back.
+// Package report reads the results of a load test back, as a document for people.
+//
+// A [Source] is one run as it was found: a run folder, or what k6 said alone. A
+// [Report] is made of one, compared with others, in one [Language]: Markdown
+// with its plots as files of SVG, or one page of HTML with everything in it. The
+// structure (texts/report.md.tmpl) is the same in every language, the phrases
+// (texts/*.json) are not. A part that a run does not have is named as missing,
+// never left out.
+//
+// What a report observes and recommends comes from rules over the figures, each
+// with its bound in its text; the report lists them all, with those that found
+// nothing and those that had nothing to look at. The same run makes the same
+// report, byte for byte.
 //
 // A [Summary] is what k6 says at the end of a run. It is read from the JSON of
 // k6's --summary-export, or from the text k6 prints (alone or inside a longer
