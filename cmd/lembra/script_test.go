@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -20,6 +22,8 @@ import (
 //	address NAME  sets a variable to an address that is free
 //	await URL     waits until the server there is ready
 //	code N COMMAND…  runs a command and wants its exit code
+//
+// RUNS is the folder of runs that reports are tested with.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -29,6 +33,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values[scriptStopKey{}] = new(func() error)
 			e.Setenv("ADMIN", testAdminKey)
+			runs, err := filepath.Abs("../../internal/bench/report/testdata/runs")
+			if err != nil {
+				return fmt.Errorf("find runs: %w", err)
+			}
+			e.Setenv("RUNS", runs)
 			return nil
 		},
 	})
