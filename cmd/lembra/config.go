@@ -33,7 +33,8 @@ type Config struct {
 	// DeleteReserve that under which deletions are, too.
 	DiskReserve   Size `koanf:"disk_reserve"`
 	DeleteReserve Size `koanf:"delete_reserve"`
-	// ConnectionsMax bounds the open connections.
+	// ConnectionsMax bounds the open connections; the default is what fits under
+	// the limit of open files.
 	ConnectionsMax int `koanf:"connections_max"`
 	// EmbeddingModel names the model that makes vectors, and VectorWeight is what
 	// they weigh in a hybrid recall.
@@ -98,6 +99,8 @@ const (
 	shelfMemoryMin   = 16 << 20
 	// shelfMemoryUnknown is the default on a machine that does not tell its memory.
 	shelfMemoryUnknown = 1 << 30
+	// descriptorsUnknown is what POSIX systems give at the least.
+	descriptorsUnknown = 1024
 )
 
 func defaultConfig() Config {
@@ -133,12 +136,24 @@ func defaultShelfMemory() Size {
 	return Size(max(n/shelfMemoryShare, shelfMemoryMin)).rounded()
 }
 
+// defaultConnections is as many as fit under the limit of descriptors. Where that
+// is too low for a server, the server's start says so.
 func defaultConnections() int {
+	b, err := admit.NewBudget(descriptorLimit(), 0)
+	if err != nil {
+		return 1
+	}
+	return b.Connections
+}
+
+// descriptorLimit raises the limit of descriptors as far as the process may, and
+// returns it.
+func descriptorLimit() uint64 {
 	limit, err := observe.RaiseDescriptorLimit()
 	if err != nil {
-		limit = 1024 // what POSIX systems give at the least
+		return descriptorsUnknown
 	}
-	return admit.ConnectionsMax(limit)
+	return limit
 }
 
 func (l LimitsConfig) limits() lembra.Limits {

@@ -57,8 +57,14 @@ func freeAddr(t *testing.T) string {
 
 func startServerAt(t *testing.T, addr, dir string) *server {
 	t.Helper()
+	return startServerBy(t, exec.Command("lembra", "serve", "--addr", addr, "--data", dir), addr, dir)
+}
+
+// startServerBy starts a server by a command that ends up as one.
+func startServerBy(t *testing.T, command *exec.Cmd, addr, dir string) *server {
+	t.Helper()
 	s := &server{
-		command: exec.Command("lembra", "serve", "--addr", addr, "--data", dir),
+		command: command,
 		output:  &output{}, exited: make(chan struct{}), started: time.Now(),
 		dir: dir, url: "http://" + addr,
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: crashWorkers}, Timeout: time.Minute},

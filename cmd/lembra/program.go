@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -35,6 +34,10 @@ var (
 	_ api.Keys        = (*access.Access)(nil)
 	_ api.Admission   = (*admit.Gate)(nil)
 )
+
+// storeOwnFiles is how many files a store may have open beside its tables: its
+// logs, its manifest, its lock, and what flushes and compactions write.
+const storeOwnFiles = 48
 
 // A Store is all that a program keeps.
 type Store interface {
@@ -69,7 +72,8 @@ type Program struct {
 	access     *access.Access
 	engine     *engine.Engine
 	gate       *admit.Gate
-	listener   *admit.Listener
+	budget     admit.Budget
+	clients    *admit.Connections
 	api        *api.Server
 	http       *http.Server
 	embedder   engine.Embedder
@@ -128,21 +132,18 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	return p.openAPI()
 }
 
-func (p *Program) listen(ctx context.Context) error {
-	var config net.ListenConfig
-	plain, err := config.Listen(ctx, "tcp", p.config.Addr)
+func (p *Program) listen(ctx context.Context) (err error) {
+	if p.budget, err = admit.NewBudget(descriptorLimit(), p.config.ConnectionsMax); err != nil {
+		return fmt.Errorf("file descriptors: %w", err)
+	}
+	if err := p.budget.Register(p.registry); err != nil {
+		return fmt.Errorf("file descriptors: %w", err)
+	}
+	p.clients, err = admit.Listen(ctx, p.config.Addr, admit.ConnectionOptions{Max: p.budget.Connections, Registerer: p.registry})
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", p.config.Addr, err)
+		return err
 	}
-	if p.listener, err = admit.Limit(plain, p.config.ConnectionsMax, p.registry); err != nil {
-		return errors.Join(fmt.Errorf("listen on %s: %w", p.config.Addr, err), plain.Close())
-	}
-	p.closers = append(p.closers, func() error {
-		if err := p.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil // the HTTP server has closed it
-	})
+	p.closers = append(p.closers, p.clients.Close)
 	return nil
 }
 
@@ -154,6 +155,7 @@ func (p *Program) openStore(parts Parts) error {
 	store, err := pebblestore.Open(p.config.Data, pebblestore.Options{
 		Logger: p.logger, Registerer: p.registry, Fatal: parts.Fatal,
 		ReserveBytes: uint64(p.config.DiskReserve), DeleteReserveBytes: uint64(p.config.DeleteReserve),
+		FilesMax: p.budget.Store - storeOwnFiles,
 	})
 	if err != nil {
 		return err
@@ -204,11 +206,15 @@ func (p *Program) openAPI() (err error) {
 		return fmt.Errorf("open API: %w", err)
 	}
 	p.http = p.api.HTTPServer()
+	p.clients.Attach(p.http)
 	return nil
 }
 
+// Budget is what the process's file descriptors are for.
+func (p *Program) Budget() admit.Budget { return p.budget }
+
 // URL is where the server listens.
-func (p *Program) URL() string { return "http://" + p.listener.Addr().String() }
+func (p *Program) URL() string { return "http://" + p.clients.Addr().String() }
 
 // NewKeyFile is the file with the key that was made for a new data folder, empty
 // where the folder was not new.
@@ -217,13 +223,16 @@ func (p *Program) NewKeyFile() string { return p.newKeyFile }
 // Run answers requests until ctx ends, and then drains: readiness turns false and
 // the requests in flight finish, within the drain timeout.
 func (p *Program) Run(ctx context.Context) error {
-	served := make(chan error, 1)
+	listeners := p.clients.Listeners()
+	served := make(chan error, len(listeners))
 	var group sync.WaitGroup
-	group.Go(func() { served <- p.http.Serve(p.listener) })
+	for _, l := range listeners {
+		group.Go(func() { served <- p.http.Serve(l) })
+	}
 	defer group.Wait()
 	select {
 	case err := <-served:
-		return fmt.Errorf("serve: %w", err)
+		return errors.Join(fmt.Errorf("serve: %w", err), p.http.Close())
 	case <-ctx.Done():
 	}
 	p.api.Drain()
@@ -253,7 +262,7 @@ func (p *Program) health(context.Context) api.HealthParts {
 			Kind: "pebble", Writable: true, DiskBytes: stats.BytesOnDisk, FreeBytes: stats.DiskFreeBytes,
 		},
 		Embedder:    api.EmbedderHealth{Model: p.embedder.Model()},
-		Connections: api.Usage{Open: uint64(p.listener.Open()), Limit: uint64(p.listener.Max())},
+		Connections: api.Usage{Open: uint64(p.clients.Open()), Limit: uint64(p.clients.Max())},
 		Admission: api.AdmissionHealth{
 			Working: gate.Working, WorkMax: gate.WorkMax, Waiting: gate.Waiting, WaitersMax: gate.WaitersMax,
 		},
@@ -261,9 +270,11 @@ func (p *Program) health(context.Context) api.HealthParts {
 	if err := p.store.Writable(); err != nil {
 		parts.Store.Writable, parts.Store.Reason = false, err.Error()
 	}
+	b := p.budget
+	parts.Descriptors.Budget = api.DescriptorsBudget{Connections: b.Connections, Store: b.Store, Workers: b.Workers, Reserve: b.Reserve}
 	// Where they cannot be counted, zero is shown.
 	if d, err := observe.ReadDescriptors(); err == nil {
-		parts.Descriptors = api.Usage{Open: d.Open, Limit: d.Limit}
+		parts.Descriptors.Usage = api.Usage{Open: d.Open, Limit: d.Limit}
 	}
 	return parts
 }

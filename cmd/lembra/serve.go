@@ -55,10 +55,7 @@ func (c *cli) serve(ctx context.Context, config Config) (err error) {
 	if file := p.NewKeyFile(); file != "" {
 		c.note("lembra: this data folder is new: the API key of its tenant \"default\" is in %s", file)
 	}
-	// A server that cannot count its descriptors serves all the same.
-	descriptors, _ := observe.ReadDescriptors()
-	c.note("lembra: listening on %s (up to %d connections, %d file descriptors)",
-		p.URL(), config.ConnectionsMax, descriptors.Limit)
+	c.note("lembra: listening on %s (%s)", p.URL(), p.Budget())
 	return p.Run(ctx)
 }
 

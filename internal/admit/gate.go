@@ -11,8 +11,13 @@
 // Turns count requests, not what they cost, and those at work are never
 // interrupted. A tenant that adds keys gets no more turns for it.
 //
-// A [Listener] keeps open connections under a number: past it new ones wait in
-// the kernel, so that the process never runs out of descriptors.
+// A [Budget] divides the process's file descriptors. [Connections] keeps the open
+// connections within its share: past it new ones wait in the kernel, so that the
+// process never meets the limit. Near it the connections change hands: an answer
+// on one that has served some requests asks the client to come back on another;
+// and while others wait, the connection that has rested longest is closed, if it
+// has rested for long and has no unread bytes. Those who send slowly are cut by
+// the HTTP server's timeouts.
 package admit
 
 import (

@@ -11,7 +11,7 @@ import (
 type HealthParts struct {
 	Store       StoreHealth
 	Embedder    EmbedderHealth
-	Descriptors Usage
+	Descriptors DescriptorsHealth
 	Connections Usage
 	Admission   AdmissionHealth
 }
@@ -40,6 +40,20 @@ type Usage struct {
 	Limit uint64 `json:"limit"`
 }
 
+// DescriptorsHealth is how many file descriptors are used, and what they are for.
+type DescriptorsHealth struct {
+	Usage
+	Budget DescriptorsBudget `json:"budget"`
+}
+
+// DescriptorsBudget is how many file descriptors are set aside for what.
+type DescriptorsBudget struct {
+	Connections int `json:"connections"`
+	Store       int `json:"store"`
+	Workers     int `json:"workers"`
+	Reserve     int `json:"reserve"`
+}
+
 // AdmissionHealth counts the requests at work and waiting.
 type AdmissionHealth struct {
 	Working    int `json:"working"`
@@ -55,13 +69,13 @@ type Health struct {
 	Status  string `json:"status"`
 	Version string `json:"version"`
 	// GPUs is empty: nothing runs on them yet.
-	GPUs        []any           `json:"gpus"`
-	Timestamp   time.Time       `json:"timestamp"`
-	Store       StoreHealth     `json:"store"`
-	Embedder    EmbedderHealth  `json:"embedder"`
-	Descriptors Usage           `json:"descriptors"`
-	Connections Usage           `json:"connections"`
-	Admission   AdmissionHealth `json:"admission"`
+	GPUs        []any             `json:"gpus"`
+	Timestamp   time.Time         `json:"timestamp"`
+	Store       StoreHealth       `json:"store"`
+	Embedder    EmbedderHealth    `json:"embedder"`
+	Descriptors DescriptorsHealth `json:"descriptors"`
+	Connections Usage             `json:"connections"`
+	Admission   AdmissionHealth   `json:"admission"`
 }
 
 func (s *Server) health(c *call) error {

@@ -5,20 +5,25 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"lembra"
 )
 
 func TestHealth(t *testing.T) {
 	parts := HealthParts{
-		Store:       StoreHealth{Kind: "pebble", Writable: true, DiskBytes: 10, FreeBytes: 20},
-		Embedder:    EmbedderHealth{Model: "lembra-hash-1"},
-		Descriptors: Usage{Open: 5, Limit: 1024}, Connections: Usage{Open: 1, Limit: 512},
-		Admission: AdmissionHealth{Working: 1, WorkMax: 2, Waiting: 3, WaitersMax: 4},
+		Store:    StoreHealth{Kind: "pebble", Writable: true, DiskBytes: 10, FreeBytes: 20},
+		Embedder: EmbedderHealth{Model: "lembra-hash-1"},
+		Descriptors: DescriptorsHealth{
+			Usage: Usage{Open: 5, Limit: 1024}, Budget: DescriptorsBudget{Connections: 640, Store: 256, Workers: 64, Reserve: 64},
+		},
+		Connections: Usage{Open: 1, Limit: 640},
+		Admission:   AdmissionHealth{Working: 1, WorkMax: 2, Waiting: 3, WaitersMax: 4},
 	}
 	var notReady error
 	l := newLab(t, func(c *Config) {
@@ -126,4 +131,25 @@ func TestHTTPServerHasTimeouts(t *testing.T) {
 		t.Error("a server without an engine")
 	}
 	_ = h.Handler
+}
+
+// Scrapes open files and wait for no turn, so there are few at once.
+func TestScrapesAreFew(t *testing.T) {
+	entered, leave := make(chan struct{}, 100), make(chan struct{})
+	l := newLab(t, func(c *Config) {
+		c.Registerer.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "slow"}, func() float64 {
+			entered <- struct{}{}
+			<-leave
+			return 1
+		}))
+	})
+	var group sync.WaitGroup
+	for range scrapesMax {
+		group.Go(func() { wantStatus(t, l.send("GET", "/metrics", "", ""), 200) })
+		<-entered
+	}
+	wantStatus(t, l.send("GET", "/metrics", "", ""), 503)
+	close(leave)
+	group.Wait()
+	wantStatus(t, l.send("GET", "/metrics", "", ""), 200)
 }

@@ -11,6 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// scrapesMax bounds the scrapes at once: each opens files of its own, and none waits
+// for its turn.
+const scrapesMax = 4
+
 type metrics struct {
 	requests *prometheus.CounterVec   // route, method, code
 	duration *prometheus.HistogramVec // route, method
@@ -47,7 +51,9 @@ func newMetrics(r prometheus.Registerer, s *Server) (*metrics, error) {
 			return nil, fmt.Errorf("register: %w", err)
 		}
 	}
-	m.handler = promhttp.HandlerFor(s.c.Gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	m.handler = promhttp.HandlerFor(s.c.Gatherer, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: scrapesMax,
+	})
 	return m, nil
 }
 

@@ -1,0 +1,114 @@
+package admit
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// accepted returns a connection that nobody reads, and its client.
+func accepted(t *testing.T) (*conn, net.Conn) {
+	t.Helper()
+	connections, err := Listen(t.Context(), "127.0.0.1:0", ConnectionOptions{Max: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := connections.listeners[0]
+	for _, l := range connections.listeners[1:] { // so that the client comes to the first
+		l, _ := l.(*listener)
+		_ = l.Listener.Close()
+	}
+	client, err := net.Dial("tcp", connections.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := inner.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := nc.(*conn)
+	t.Cleanup(func() { _, _, _ = client.Close(), c.Close(), connections.Close() })
+	return c, client
+}
+
+func TestUnreadBytesKeepAConnection(t *testing.T) {
+	c, client := accepted(t)
+	if _, err := client.Write([]byte("G")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); !c.unread(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the byte does not arrive")
+		}
+	}
+	ever := c.connections.now() + time.Hour
+	if c.reclaim(ever) {
+		t.Error("a connection with an unread byte is reclaimed")
+	}
+	b := make([]byte, 8)
+	if n, err := c.Read(b); n != 1 || err != nil {
+		t.Errorf("read %d, %v", n, err)
+	}
+	c.begin()
+	if c.reclaim(ever) {
+		t.Error("a connection with a request at work is reclaimed")
+	}
+	before := c.connections.now()
+	if c.end(); c.reclaim(before) {
+		t.Error("a connection is reclaimed as if it rested while its request was at work")
+	}
+	if !c.reclaim(ever) {
+		t.Error("a connection at rest is not reclaimed")
+	}
+	if _, err := c.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("reading a reclaimed connection: %v, want a timeout", err)
+	}
+}
+
+// Bytes that were read at the moment of reclaiming are a request, and it goes on.
+func TestARequestIsBeforeReclaiming(t *testing.T) {
+	c, client := accepted(t)
+	got := make(chan error)
+	// Read has its bytes, and is kept from saying so.
+	c.mu.Lock()
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		got <- err
+	}()
+	if _, err := client.Write([]byte("G")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); c.unread(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the byte is not read")
+		}
+	}
+	time.Sleep(10 * time.Millisecond)
+	c.reclaiming = c.SetReadDeadline(time.Unix(1, 0)) == nil // as reclaim does it
+	c.mu.Unlock()
+	if err := <-got; err != nil {
+		t.Errorf("read: %v", err)
+	}
+	if _, err := client.Write([]byte("E")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("read on: %d, %v", n, err)
+	}
+}
+
+func TestAClosedConnectionGivesItsPlaceOnce(t *testing.T) {
+	c, _ := accepted(t)
+	if n := c.connections.Open(); n != 1 {
+		t.Errorf("%d open, want 1", n)
+	}
+	_, _ = c.Close(), c.Close()
+	if n := c.connections.Open(); n != 0 || len(c.connections.conns) != 0 {
+		t.Errorf("%d open when all are closed", n)
+	}
+	if c.reclaim(c.connections.now() + time.Hour) {
+		t.Error("a closed connection is reclaimed")
+	}
+}

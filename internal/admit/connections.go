@@ -1,0 +1,286 @@
+package admit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The defaults of ConnectionOptions, chosen by measurement with 25,000 users.
+const (
+	// DefaultReclaimIdle is longer than a client that is short of CPU pauses
+	// between two requests: a connection that is closed under a request costs the
+	// client that request.
+	DefaultReclaimIdle = 10 * time.Second
+	// DefaultRecycleServed keeps most requests on a connection that is open.
+	DefaultRecycleServed = 4
+
+	// recycleRoom is the part of the connections above which answers ask clients
+	// to come back on another: soon enough that newcomers find room.
+	recycleRoom = 18
+	// lookEvery is how often, at most, all connections are looked through for idle
+	// ones.
+	lookEvery = 100 * time.Millisecond
+	// idleMax is how many are closed, at most, until the next look.
+	idleMax = 1024
+)
+
+// ConnectionOptions are the bounds of Connections.
+type ConnectionOptions struct {
+	// Max is how many connections may be open at once.
+	Max int
+	// ReclaimIdle is how long a connection must have rested to be closed while
+	// others wait.
+	ReclaimIdle time.Duration
+	// RecycleServed is how many requests a connection answers, at the least,
+	// before its client is asked to come back on another.
+	RecycleServed int
+	Registerer    prometheus.Registerer
+}
+
+// Connections are the listeners of an address and the connections they accepted,
+// no more than a number at once. It is safe for concurrent use.
+type Connections struct {
+	o         ConnectionOptions
+	listeners []net.Listener
+	slots     chan struct{} // one for each open connection
+	waiting   atomic.Int64  // accepted ones without a slot
+	base      time.Time     // what conn.last counts from
+	done      chan struct{}
+	close     sync.Once
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	idle   []*conn       // found idle by the last look, those that rest longest at the end
+	looked time.Duration // when that was, since base
+
+	full, reclaimed, recycled prometheus.Counter
+}
+
+// Listen opens the listeners of an address. Attach the server, and let it serve
+// each of Listeners.
+func Listen(ctx context.Context, addr string, o ConnectionOptions) (*Connections, error) {
+	if o.Max < 1 {
+		return nil, errors.New("a listener needs room for one connection at least")
+	}
+	if o.ReclaimIdle <= 0 {
+		o.ReclaimIdle = DefaultReclaimIdle
+	}
+	if o.RecycleServed <= 0 {
+		o.RecycleServed = DefaultRecycleServed
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	cs := &Connections{
+		o: o, slots: make(chan struct{}, o.Max), base: time.Now(),
+		done: make(chan struct{}), conns: map[*conn]struct{}{},
+	}
+	if err := cs.register(); err != nil {
+		return nil, err
+	}
+	listeners, err := listen(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range listeners {
+		cs.listeners = append(cs.listeners, &listener{Listener: l, connections: cs})
+	}
+	return cs, nil
+}
+
+func (cs *Connections) register() error {
+	cs.full = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lembra_connections_full_total", Help: "Connections that waited, as the open ones were at their limit.",
+	})
+	cs.reclaimed = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lembra_connections_reclaimed_total", Help: "Idle connections that were closed as others waited.",
+	})
+	cs.recycled = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "lembra_connections_recycled_total", Help: "Answers that asked the client to come back on another connection.",
+	})
+	for _, c := range []prometheus.Collector{
+		cs.full, cs.reclaimed, cs.recycled,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lembra_connections_open", Help: "Open client connections.",
+		}, func() float64 { return float64(cs.Open()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lembra_connections_limit", Help: "Client connections that may be open at once.",
+		}, func() float64 { return float64(cs.Max()) }),
+	} {
+		if err := cs.o.Registerer.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// Listeners returns the listeners, which share one address.
+func (cs *Connections) Listeners() []net.Listener { return slices.Clone(cs.listeners) }
+
+// Addr returns the address.
+func (cs *Connections) Addr() net.Addr { return cs.listeners[0].Addr() }
+
+// Open returns how many connections are open, Max how many may be.
+func (cs *Connections) Open() int { return len(cs.slots) }
+
+// Max returns how many connections may be open.
+func (cs *Connections) Max() int { return cap(cs.slots) }
+
+// Close stops accepting. Connections stay open.
+func (cs *Connections) Close() error {
+	cs.stop()
+	return closeAll(cs.listeners)
+}
+
+func (cs *Connections) stop() { cs.close.Do(func() { close(cs.done) }) }
+
+type connKey struct{}
+
+// Attach has a server, which is not serving yet, tell the connections about its
+// requests.
+func (cs *Connections) Attach(s *http.Server) {
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+			c = t.NetConn()
+		}
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	next, closing := s.Handler, []string{"close"}
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(connKey{}).(*conn)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+		served := c.begin()
+		defer c.end()
+		if served >= int64(cs.o.RecycleServed) && cs.crowded() {
+			// HTTP/2 takes this header, too, and sends GOAWAY.
+			w.Header()["Connection"] = closing
+			cs.recycled.Inc()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// crowded tells whether connections should change hands.
+func (cs *Connections) crowded() bool {
+	return len(cs.slots) > cs.o.Max-cs.o.Max/recycleRoom || cs.waiting.Load() > 0
+}
+
+// takeSlot waits for room, and makes some where others rest.
+func (cs *Connections) takeSlot() error {
+	select {
+	case cs.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	cs.full.Inc()
+	cs.waiting.Add(1)
+	defer cs.waiting.Add(-1)
+	again := time.NewTicker(lookEvery)
+	defer again.Stop()
+	for {
+		cs.reclaim()
+		select {
+		case <-cs.done:
+			return net.ErrClosed
+		case cs.slots <- struct{}{}:
+			return nil
+		case <-again.C:
+		}
+	}
+}
+
+// reclaim has the connection that has rested longest closed, if it has rested long
+// enough.
+func (cs *Connections) reclaim() {
+	for {
+		c := cs.longestIdle()
+		if c == nil {
+			return
+		}
+		if c.reclaim(cs.now() - cs.o.ReclaimIdle) {
+			cs.reclaimed.Inc()
+			return
+		}
+	}
+}
+
+// longestIdle returns a connection that had rested long enough when it was last
+// looked at, the one that rests longest first; nil for none.
+func (cs *Connections) longestIdle() *conn {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if now := cs.now(); now >= cs.looked+lookEvery {
+		cs.looked = now
+		var idle []*conn
+		for c := range cs.conns {
+			if c.restsSince(now - cs.o.ReclaimIdle) {
+				idle = append(idle, c)
+			}
+		}
+		slices.SortFunc(idle, func(a, b *conn) int { return cmp.Compare(b.last.Load(), a.last.Load()) })
+		cs.idle = slices.Clone(idle[max(0, len(idle)-idleMax):])
+	}
+	if len(cs.idle) == 0 {
+		return nil
+	}
+	c := cs.idle[len(cs.idle)-1]
+	cs.idle[len(cs.idle)-1] = nil
+	cs.idle = cs.idle[:len(cs.idle)-1]
+	return c
+}
+
+func (cs *Connections) now() time.Duration { return time.Since(cs.base) }
+
+func (cs *Connections) add(nc net.Conn) *conn {
+	c := &conn{Conn: nc, connections: cs}
+	c.touch()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.conns[c] = struct{}{}
+	return c
+}
+
+func (cs *Connections) remove(c *conn) {
+	cs.mu.Lock()
+	delete(cs.conns, c)
+	cs.mu.Unlock()
+	<-cs.slots
+}
+
+// A listener is one of the sockets of the address.
+type listener struct {
+	net.Listener
+	connections *Connections
+}
+
+// Accept waits for a connection, and then for room. So whoever waits for room has
+// a client in hand, and one descriptor for each listener is beyond the limit.
+func (l *listener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // net/http knows its own errors
+	}
+	if err := l.connections.takeSlot(); err != nil {
+		return nil, errors.Join(err, nc.Close())
+	}
+	return l.connections.add(nc), nil
+}
+
+// Close stops accepting on all listeners of the address.
+func (l *listener) Close() error {
+	l.connections.stop()
+	return l.Listener.Close() //nolint:wrapcheck // as Accept
+}
