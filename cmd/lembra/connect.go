@@ -38,6 +38,15 @@ func (c *cli) serverURL(o *connection) string {
 
 // connect returns a client with the key of a tenant.
 func (c *cli) connect(o *connection) (*client.Client, error) {
+	key, err := c.tenantKey(o)
+	if err != nil {
+		return nil, err
+	}
+	return c.newClient(o, key)
+}
+
+// tenantKey returns the key of a tenant.
+func (c *cli) tenantKey(o *connection) (string, error) {
 	key := o.key
 	if key == "" {
 		key = c.getenv(envKey)
@@ -50,12 +59,12 @@ func (c *cli) connect(o *connection) (*client.Client, error) {
 		path := filepath.Join(folder, keyFileName)
 		var err error
 		if key, err = readKeyFile(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, usagef("no API key: give --key or LEMBRA_API_KEY, as there is no %s", path)
+			return "", usagef("no API key: give --key or LEMBRA_API_KEY, as there is no %s", path)
 		} else if err != nil {
-			return nil, err
+			return "", err
 		}
 	}
-	return c.newClient(o, key)
+	return key, nil
 }
 
 // connectAdmin returns a client with a key that manages.
