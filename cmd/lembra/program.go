@@ -169,7 +169,7 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	p.engine, err = engine.Open(ctx, engine.Options{
 		Log: p.store, Directory: p.store, Janitor: p.store,
 		Embedder: p.embedder,
-		Limits: p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
+		Limits:   p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
 		Now: parts.Now, Logger: p.logger, Registerer: p.registry,
 	})
