@@ -98,6 +98,9 @@ func (r *Report) Markdown(folder string) ([]byte, error) {
 	return tidy(b.String()), nil
 }
 
+// failuresShown bounds the table of failures.
+const failuresShown = 30
+
 // document is what the structure is about.
 type document struct {
 	*facts
@@ -272,6 +275,20 @@ func (f *facts) FailuresCounted() int64 {
 	var sum int64
 	for _, failure := range f.Results.Failures {
 		sum += failure.Count
+	}
+	return sum
+}
+
+// FailuresShown are the groups of failures with most requests.
+func (f *facts) FailuresShown() []run.Failure {
+	return f.Results.Failures[:min(failuresShown, len(f.Results.Failures))]
+}
+
+// FailuresHidden adds up the other groups.
+func (f *facts) FailuresHidden() int64 {
+	sum := f.FailuresCounted()
+	for _, failure := range f.FailuresShown() {
+		sum -= failure.Count
 	}
 	return sum
 }

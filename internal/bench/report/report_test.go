@@ -140,6 +140,24 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
+// A table of failures has a bound, and says what it leaves out.
+func TestManyFailures(t *testing.T) {
+	s := open(t, "runs/missed")
+	s.Results.Failures = nil
+	for i := range 33 {
+		s.Results.Failures = append(s.Results.Failures, run.Failure{Kind: "kind", Status: 500 + i, Count: 2})
+	}
+	got := markdown(t, report.English, s)
+	for _, want := range []string{"66 failed requests", "| kind | 529 | 2 |", "And 6 more in rarer kinds."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in the report", want)
+		}
+	}
+	if strings.Contains(got, "| kind | 530 |") {
+		t.Error("the 31st kind is in the table")
+	}
+}
+
 // Both languages have the same sections, lists, and tables.
 func TestLanguagesAgree(t *testing.T) {
 	shape := regexp.MustCompile(`^(#+ |\s*\* |\d+\. |- |\||> |!\[|` + "```)")
