@@ -26,6 +26,8 @@ const (
 	pointsMax = 600
 	// headroom is what the axis shows above the largest value, for the legend.
 	headroom = 1.25
+	// sideroom is what it shows beyond the last second, for the last number.
+	sideroom = 1.025
 )
 
 // Plot is a picture of the report.
@@ -107,9 +109,21 @@ func charts(s Source) []chart {
 		{kind: "descriptors", axis: "axis.open", series: []series{
 			{name: "series.descriptors", value: gauge(func(g *run.Gauges) float64 { return float64(g.DescriptorsOpen) })},
 			{name: "series.connections", value: gauge(func(g *run.Gauges) float64 { return float64(g.Connections) })},
-			{name: "series.limit", dashed: true, value: gauge(func(g *run.Gauges) float64 { return float64(g.DescriptorsMax) })},
+			{name: "series.limit", dashed: true, value: limitOf(s)},
 		}},
 		{kind: "gpus", axis: "axis.load", series: gpuSeries(s)},
+	}
+}
+
+// limitOf is the limit of descriptors, unless it is so far away that it would
+// flatten the lines below it.
+func limitOf(s Source) func(run.Sample) (float64, bool) {
+	p := findPeaks(s.Samples).Descriptors
+	return func(s run.Sample) (float64, bool) {
+		if p == nil || s.Server == nil || float64(s.Server.DescriptorsMax) > 4*p.Value {
+			return 0, false
+		}
+		return float64(s.Server.DescriptorsMax), true
 	}
 }
 
@@ -186,9 +200,9 @@ func (w *writer) draw(c chart) ([]byte, error) {
 	if empty {
 		return nil, nil
 	}
-	p.Y.Min = 0
-	p.Y.Max = max(1, p.Y.Max*headroom)
-	p.Add(marks(c.stages, p.X.Max, p.Y.Max))
+	p.Add(marks(c.stages, p.X.Max, p.Y.Max*headroom))
+	p.X.Min, p.X.Max = 0, p.X.Max*sideroom
+	p.Y.Min, p.Y.Max = 0, max(1, p.Y.Max*headroom)
 	canvas := vgsvg.New(plotWidth, plotHeight)
 	p.Draw(draw.New(canvas))
 	var b bytes.Buffer

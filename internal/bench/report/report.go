@@ -336,11 +336,11 @@ func newAnswer(answer json.RawMessage, reason string) answerView {
 }
 
 type peakText struct {
+	*peak
 	Text string
-	At   time.Time
 }
 
-func newPeakText(p *peak, text string) peakText { return peakText{text, p.At} }
+func newPeakText(p *peak, text string) peakText { return peakText{p, text} }
 
 // latencyRow is one line of the table of latencies.
 type latencyRow struct {

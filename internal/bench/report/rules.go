@@ -129,7 +129,8 @@ func ruleStage(f *facts) (outcome, any) {
 	for _, s := range f.Samples {
 		allFailures += s.Failures
 		allRequests += s.Requests
-		if i := f.stageAt(s.Time); i >= 0 {
+		// A sample bears the time at which its second ended.
+		if i := f.stageAt(s.Time.Add(-time.Second / 2)); i >= 0 {
 			failures[i] += s.Failures
 			requests[i] += s.Requests
 		}
