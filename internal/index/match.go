@@ -140,7 +140,7 @@ func (x *matcher) matches(o uint32) bool {
 	doc, d := x.s.docs.at(o), x.s.details.at(o)
 	switch {
 	case x.never, doc.session == dead,
-		x.user != 0 && d.user != x.user,
+		x.user != 0 && x.s.user(o) != x.user,
 		x.session != 0 && doc.session != x.session,
 		d.when < x.since, d.when >= x.until && x.until != math.MaxInt64:
 		return false
@@ -157,14 +157,14 @@ func (x *matcher) matches(o uint32) bool {
 	if d.has&hasExpiry != 0 && v.expiry <= x.now {
 		return false
 	}
-	m := candidateFields{s: x.s, session: doc.session, detail: d, fieldValues: &v}
+	m := candidateFields{s: x.s, session: doc.session, user: x.s.user(o), detail: d, fieldValues: &v}
 	return m.holds(x.filter)
 }
 
 // candidateFields are the fields of a memory that a filter is tried on.
 type candidateFields struct {
-	s       *Shelf
-	session uint32
+	s             *Shelf
+	session, user uint32
 	*detail
 	*fieldValues
 }

@@ -33,7 +33,7 @@ const (
 
 // blockSize is the size of a term's next block: with the square of their number,
 // so that the free end is a small part of all.
-func blockSize(level uint8) int { return 12 + int(level)*(8+int(level)) }
+func blockSize(level uint8) int { return 12 + int(level)*(4+int(level)) }
 
 func nextLevel(level uint8) uint8 { return min(level+1, levelMax) }
 

@@ -40,6 +40,8 @@ type contents struct {
 
 	docs    column[doc]
 	details column[detail]
+	// users ends behind the last memory that has one.
+	users column[uint32]
 	// forward holds each memory's terms in order.
 	forward arena
 	// fields holds what few memories have, or few filters ask for.
@@ -100,7 +102,6 @@ type detail struct {
 	number uint64
 	// when is occurred_at, else created_at, in microseconds.
 	when   int64
-	user   uint32
 	fields uint32
 	// analyzer is the version of the analyser of the terms.
 	analyzer uint16
@@ -186,7 +187,7 @@ const mapEntry = 24
 func (s *Shelf) Bytes() int64 {
 	n := int64(unsafe.Sizeof(*s)) + int64(len(s.model))
 	n += s.vocabulary.bytes() + s.terms.bytes() + s.postings.bytes()
-	n += s.docs.bytes() + s.details.bytes() + s.forward.bytes() + s.fields.bytes() + s.names.bytes() + s.spans.bytes()
+	n += s.docs.bytes() + s.details.bytes() + s.users.bytes() + s.forward.bytes() + s.fields.bytes() + s.names.bytes() + s.spans.bytes()
 	n += s.sessionNames.bytes() + s.sessions.bytes() + s.heldBySessions + s.vectors.bytes()
 	for i := range s.dense {
 		n += s.dense[i].bytes()
@@ -260,14 +261,14 @@ func (s *Shelf) put(r *record.Record, p *record.Put) error {
 		return nil // nothing is left of it, and its tombstone follows
 	}
 	d := detail{
-		number: r.Number, when: p.CreatedAtUs, user: s.names.add(p.UserId),
+		number: r.Number, when: p.CreatedAtUs,
 		analyzer: uint16(p.GetTerms().GetAnalyzer()), language: text.Language(p.GetTerms().GetLanguage()),
 	}
 	if p.OccurredAtUs != nil {
 		d.when = *p.OccurredAtUs
 	}
 	s.encodeFields(&d, r, p, metadata)
-	o := s.append(d, p.GetTerms().GetText(), s.session(p.SessionId))
+	o := s.append(d, s.names.add(p.UserId), p.GetTerms().GetText(), s.session(p.SessionId))
 	if v := record.VectorsOf(p, s.model); v != nil {
 		s.setVectors(o, v)
 	}
@@ -287,7 +288,7 @@ func (s *Shelf) session(name string) uint32 {
 }
 
 // append adds a living memory without vectors.
-func (s *Shelf) append(d detail, terms string, session uint32) uint32 {
+func (s *Shelf) append(d detail, user uint32, terms string, session uint32) uint32 {
 	o := s.docs.n
 	if o&chunkMask == 0 {
 		s.spans.add(span{d.when, d.when})
@@ -297,6 +298,12 @@ func (s *Shelf) append(d detail, terms string, session uint32) uint32 {
 	}
 	s.analyse(terms)
 	s.details.add(d)
+	if user != 0 {
+		for s.users.n < o {
+			s.users.add(0)
+		}
+		s.users.add(user)
+	}
 	s.docs.add(doc{tokens: uint32(len(s.ids)), forward: s.forward.add(s.buf)})
 	s.vectors.first.add(none)
 	if session != 0 {
@@ -420,7 +427,7 @@ func (s *Shelf) move(o uint32, number uint64, terms *record.Terms) uint32 {
 	}
 	delete(s.moved, o)
 	s.moved[s.docs.n], s.movedTo[number] = number, s.docs.n
-	to := s.append(d, terms.Text, session)
+	to := s.append(d, s.user(o), terms.Text, session)
 	if first != none {
 		for i := first; i < s.vectors.slots.n && s.vectors.slots.at(i).owner == o; i++ {
 			s.vectors.slots.at(i).owner = to
@@ -445,6 +452,14 @@ func (s *Shelf) number(o uint32) uint64 {
 		return n
 	}
 	return s.details.at(o).number
+}
+
+// user returns the name of a memory's user.
+func (s *Shelf) user(o uint32) uint32 {
+	if o < s.users.n {
+		return *s.users.at(o)
+	}
+	return 0
 }
 
 func (s *Shelf) alive(o uint32) bool { return s.docs.at(o).session != dead }
