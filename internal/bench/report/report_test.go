@@ -103,7 +103,7 @@ func TestReferenceFigures(t *testing.T) {
 // k6's block is found within a document too, with what its progress line says.
 func TestDocumentAroundTheSummary(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "old report.md")
-	text := "# Resultado\n\n```\nrunning (4m10.1s), 00000/25000 VUs, 126576 complete and 8313 interrupted iterations\n\n" +
+	text := "# Resultado\n\n```\nrunning (1m00.1s), 00800/25000 VUs, 51 complete and 0 interrupted iterations\nrunning (4m10.1s), 00000/25000 VUs, 126576 complete and 8313 interrupted iterations\n\n" +
 		file(t, "reference.txt") + "```\n\n1. fim\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -133,6 +133,11 @@ func TestOutcome(t *testing.T) {
 	s.Results.Verification.Found--
 	if got := s.Outcome(); got != report.Missed {
 		t.Errorf("a memory not found: outcome %q, want %q", got, report.Missed)
+	}
+	s = open(t, "runs/kept")
+	s.Info.Missing = []run.MissingPart{{Part: "server.log", Reason: "no such file"}}
+	if got := s.Outcome(); got != report.Incomplete {
+		t.Errorf("a part missing: outcome %q, want %q", got, report.Incomplete)
 	}
 	s = report.Source{Alone: true, Run: run.Run{Results: run.Results{Metrics: []run.Metric{{Name: "http_reqs"}}}}}
 	if got := s.Outcome(); got != report.Unjudged {

@@ -149,6 +149,41 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A few milliseconds, or a few seconds, are no finding.
+func TestRulesNeedEnough(t *testing.T) {
+	for name, change := range map[string]func(*Source){
+		"blocked": func(s *Source) {
+			set(s, "http_req_duration", "p(95)", 5)
+			set(s, "http_req_blocked", "p(95)", 100)
+		},
+		"gpu": func(s *Source) {
+			each(s, 4, func(s *run.Sample) { s.Server.Waiting, s.Server.GPULoads = 1, []float64{0} })
+		},
+		"fsync": func(s *Source) {
+			s.Samples = s.Samples[10:14]
+			for i := range s.Samples {
+				s.Samples[i].Server.CommitP95MS = s.Samples[i].P95MS
+			}
+		},
+		"queue": func(s *Source) {
+			s.Samples = s.Samples[30:34]
+			for i := range s.Samples {
+				s.Samples[i].Server.QueueP95MS = s.Samples[i].P95MS
+			}
+		},
+	} {
+		s, err := Open("testdata/runs/kept")
+		if err != nil {
+			t.Fatal(err)
+		}
+		set(&s, "http_req_blocked", "p(95)", 20)
+		change(&s)
+		if got := firedRules(newFacts(s)); len(got) > 0 {
+			t.Errorf("%s: %v fired, want none", name, got)
+		}
+	}
+}
+
 func firedRules(f *facts) (names []string) {
 	for _, r := range rules() {
 		if out, _ := r.check(f); out == fired {
