@@ -225,7 +225,7 @@ func benchStages(texts []string) ([]benchrun.Stage, error) {
 // findK6 returns k6's path.
 func findK6(path string) (string, error) {
 	if path != "" {
-		return path, nil
+		return filepath.Abs(path) // k6 runs in another folder
 	}
 	if self, err := os.Executable(); err == nil {
 		beside := filepath.Join(filepath.Dir(self), "k6")
@@ -261,7 +261,7 @@ func (c *cli) benchOutcome(folder string, r benchrun.Run) error {
 			}
 		}
 	}
-	if v := r.Results.Verification; v != nil {
+	if v := r.Results.Verification; v != nil && v.Error == "" {
 		err = errors.Join(err, c.printf("verified: %d memories acknowledged, %d of %d read back; the tenant grew by %d, of %d to %d expected\n",
 			v.Acknowledged, v.Found, v.Asked, v.RealGrowth, v.ExpectedGrowth, v.ExpectedGrowth+v.Unanswered))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -23,8 +24,13 @@ import (
 //	await URL     waits until the server there is ready
 //	code N COMMAND…  runs a command and wants its exit code
 //
-// RUNS is the folder of runs that reports are tested with.
+// RUNS is the folder of runs that reports are tested with; K6 is the path of k6,
+// and the condition k6 tells whether it is there.
 func TestScripts(t *testing.T) {
+	k6, err := filepath.Abs("../../bin/k6")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -38,7 +44,15 @@ func TestScripts(t *testing.T) {
 				return fmt.Errorf("find runs: %w", err)
 			}
 			e.Setenv("RUNS", runs)
+			e.Setenv("K6", k6)
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "k6" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			_, err := os.Stat(k6)
+			return err == nil, nil
 		},
 	})
 }

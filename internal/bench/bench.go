@@ -103,6 +103,7 @@ type conductor struct {
 	probe    *prober // nil: none
 	client   *client.Client
 	missing  []run.MissingPart
+	silenced string // why the counts are not those of all k6 processes, or ""
 	result   run.Run
 }
 
@@ -375,6 +376,7 @@ func (c *conductor) closeRun(ps *processes, interrupted bool, err error) {
 			c.miss("run", fmt.Errorf("k6 process %d of %d ended early: %s", p.Number, len(ps.list), p.Error))
 		}
 	}
+	c.silenced = ps.silenced()
 	c.result.Results.Interrupted = ps.interrupted()
 	if err := c.receiver.err(); err != nil {
 		c.miss("results.json", err)

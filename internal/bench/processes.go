@@ -34,6 +34,9 @@ const (
 	ipsEach      = 8
 	processesMax = 250 // 127.0.1.x to 127.0.250.x
 
+	// exitInterrupted is k6's exit code after a signal to stop.
+	exitInterrupted = 105
+
 	stopGrace = 45 * time.Second // k6's own grace is 30 s
 	logMax    = 8 << 20          // of what one k6 process prints
 )
@@ -215,7 +218,7 @@ func (p *process) wait(line func(string)) error {
 	p.ExitCode = p.command.ProcessState.ExitCode()
 	if err != nil {
 		p.Error = err.Error()
-		if last := p.output.last(); last != "" {
+		if last := p.output.last(); last != "" && p.ExitCode > 0 {
 			p.Error += ": " + last
 		}
 	}
@@ -271,6 +274,17 @@ func (ps *processes) signal(s syscall.Signal) {
 		// It may have ended by itself: then there is nothing to do.
 		_ = p.command.Process.Signal(s)
 	}
+}
+
+// silenced names the first process that ended without telling its last counts;
+// "" where there is none. (After a signal to stop, k6 does tell them.)
+func (ps *processes) silenced() string {
+	for _, p := range ps.list {
+		if p.Error != "" && p.ExitCode != exitInterrupted {
+			return fmt.Sprintf("k6 process %d of %d ended without telling its last counts: %s", p.Number, len(ps.list), p.Error)
+		}
+	}
+	return ""
 }
 
 // interrupted counts the iterations that were cut off.

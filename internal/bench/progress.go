@@ -39,6 +39,8 @@ func (p *progress) line(elapsed time.Duration, s snapshot, g gauges, probe *prob
 	if g.health != nil {
 		text += fmt.Sprintf("  server %d connections, %d working, %d waiting",
 			g.health.Connections.Open, g.health.Admission.Working, g.health.Admission.Waiting)
+	} else {
+		text += "  server does not answer"
 	}
 	if probe != nil {
 		text += "  " + probe.text()

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,8 +20,8 @@ const (
 	verifyLanes = 64
 	// verifyAttempts is how often one is asked for that is not answered.
 	verifyAttempts = 3
-	// deadAfter failures without an answer in between the server is given up.
-	deadAfter = 200
+	// silentMax memories without an answer, the server is given up.
+	silentMax = 200
 
 	missingIDsMax = 20
 
@@ -83,6 +85,10 @@ func (c *conductor) verify(ctx context.Context, s *snapshot, failed int64) *run.
 		v.Unanswered += unknown
 	}
 	v.ExpectedGrowth = v.Acknowledged + v.ProbeMemories
+	if c.silenced != "" {
+		v.Error = c.silenced
+		return v
+	}
 	if !whole {
 		v.Error = fmt.Sprintf("more than %d ids were to be read back: verify a sample", idsMax)
 		return v
@@ -112,39 +118,40 @@ func (c *conductor) countGrowth(v *run.Verification) error {
 
 // readBack asks for memories by their ids, and counts those that are there.
 func (c *conductor) readBack(ctx context.Context, ids []string, v *run.Verification) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, reading := errgroup.WithContext(ctx) // ended by the first error too
 	group.SetLimit(verifyLanes)
 	var mu sync.Mutex
-	dead := 0
+	silent := 0 // that the server did not say anything of
 	for _, id := range ids {
-		if ctx.Err() != nil {
+		if reading.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			found, err := c.isThere(ctx, id)
+			found, err := c.isThere(reading, id)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				if dead++; dead >= deadAfter || ctx.Err() != nil {
-					return fmt.Errorf("read acknowledged memories back: after %d of %d: %w", v.Asked, len(ids), err)
+			switch {
+			case err != nil:
+				if silent++; silent >= silentMax || reading.Err() != nil {
+					return err
 				}
-			} else {
-				dead = 0
-			}
-			v.Asked++
-			if found {
+				return nil
+			case found:
 				v.Found++
-			} else if len(v.MissingIDs) < missingIDsMax {
+			case len(v.MissingIDs) < missingIDsMax:
 				v.MissingIDs = append(v.MissingIDs, id)
 			}
+			v.Asked++
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	err := group.Wait()
+	if err == nil {
+		err = context.Cause(ctx)
 	}
-	if err := context.Cause(ctx); err != nil && v.Asked < int64(len(ids)) {
-		return fmt.Errorf("read acknowledged memories back: after %d of %d: %w", v.Asked, len(ids), err)
+	if v.Asked < int64(len(ids)) {
+		return fmt.Errorf("%d of %d memories could not be read back: %w", int64(len(ids))-v.Asked, len(ids),
+			cmp.Or(err, errors.New("the server did not answer")))
 	}
 	return nil
 }

@@ -143,13 +143,12 @@ func (w *watcher) sample(ctx context.Context) {
 	if body, err := w.get(ctx, "/metrics"); err == nil {
 		w.readMetrics(body, &g)
 	}
-	if g.health == nil && g.rss == nil {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gauges[int(time.Since(w.started)/time.Second)] = g
 	w.latest = g
+	if g.health != nil || g.rss != nil {
+		w.gauges[int(time.Since(w.started)/time.Second)] = g
+	}
 }
 
 func (w *watcher) readMetrics(body []byte, g *gauges) {
