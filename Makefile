@@ -8,7 +8,7 @@ BENCH     ?= ^Benchmark(Agent|ColdAfter|Beside)$$
 BENCHTIME ?= 1x
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fmt bench bench-write crash fuzz generate tools k6 clean
+.PHONY: help build run test lint fmt bench bench-write stress crash fuzz generate tools k6 clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: ## measure agents of 1k to 1M memories (BENCH=regexp chooses)
 
 bench-write: build ## measure durable POST /memorize against the bare server
 	scripts/bench-write.sh
+
+stress: build k6 ## 25,000 virtual users against a server of its own, and the report
+	scripts/stress.sh
 
 crash: ## kill -9 the server under load, ROUNDS=100 times, and check what it kept
 	$(GO) test -count 1 -timeout 2h -v -run "^TestCrash$$" ./cmd/lembra -crash.rounds=$(ROUNDS)
