@@ -120,12 +120,12 @@ func (a *Access) Authenticate(ctx context.Context, key string) (lembra.Principal
 	if a.hasAdmin && subtle.ConstantTimeCompare(hash[:], a.admin[:]) == 1 {
 		return lembra.Principal{KeyID: serverKeyID, Server: true}, nil
 	}
-	if err := checkKey(key); err != nil {
-		return lembra.Principal{}, err
-	}
 	now := time.Now()
 	e, ok := a.cache.get(hash, now)
 	if !ok {
+		if err := checkKey(key); err != nil {
+			return lembra.Principal{}, err
+		}
 		var err error
 		if e, err = a.lookup(ctx, hash, now); err != nil {
 			return lembra.Principal{}, err

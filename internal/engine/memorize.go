@@ -141,6 +141,16 @@ func failAll(outcomes []lembra.MemorizeOutcome, err error) []lembra.MemorizeOutc
 // submitPuts hands the intents to their agents' writers, in the order of the
 // requests within each agent, and waits for them.
 func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests []lembra.MemorizeRequest, intents []*putIntent, outcomes []lembra.MemorizeOutcome) []*operation {
+	if len(requests) == 1 && intents[0] != nil { // as most have
+		t := newTicket(1)
+		ops, err := e.submit(ctx, agentKey{tenant, requests[0].AgentID}, t, intents[0])
+		if err != nil {
+			outcomes[0].Error = asError(err)
+			return nil
+		}
+		t.wait(ctx)
+		return ops
+	}
 	ops := make([]*operation, len(requests))
 	groups, n := groupByAgent(requests, intents)
 	if n == 0 {
@@ -255,17 +265,11 @@ func (e *Engine) embedPuts(ctx context.Context, intents []*putIntent) error {
 	return e.embed(ctx, puts)
 }
 
-// embed gives analysed puts the vectors that they lack of models that recalls may
-// need, and their cost.
+// embed gives analysed puts the vectors that analysis did not give them, of models
+// that recalls may need, and their cost.
 func (e *Engine) embed(ctx context.Context, puts []*record.Put) error {
-	if len(puts) == 0 {
-		return nil
-	}
 	var texts []string
-	for _, m := range e.models.writing() {
-		if record.VectorsOf(puts[0], m.Model()) != nil {
-			continue // by analyse
-		}
+	for _, m := range e.models.apart() {
 		if texts == nil {
 			texts = make([]string, len(puts))
 			for i, p := range puts {
@@ -297,13 +301,10 @@ func optionalMicros(t time.Time) *int64 {
 // idempotentID is the id that an Idempotency-Key stands for: a UUIDv8 (RFC 9562
 // section 5.8) of SHA-256 over API key, agent, value and position in the batch.
 func idempotentID(keyID, agent, value string, position int) string {
-	h := sha256.New()
-	writeHashed(h, keyID, agent, value)
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(position))
-	h.Write(n[:])
+	b := appendHashed(nil, keyID, agent, value)
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(position)))
 	var id uuid.UUID
-	copy(id[:], h.Sum(nil))
+	copy(id[:], sum[:])
 	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80
 	return id.String()
@@ -313,18 +314,18 @@ func idempotentID(keyID, agent, value string, position int) string {
 // told from another request under the same id: the first 16 bytes of SHA-256
 // over its fields.
 func requestHash(p *record.Put) []byte {
-	h := sha256.New()
-	writeHashed(h, p.Content, p.UserId, p.SessionId, p.Speaker, string(p.Metadata))
-	var b [9]byte
-	for _, field := range []*int64{p.Position, p.OccurredAtUs, p.ExpiresAtUs, floatBits(p.Importance)} {
-		b = [9]byte{}
-		if field != nil {
-			b[0] = 1
-			binary.BigEndian.PutUint64(b[1:], uint64(*field))
+	const fixed = 5*8 + 4*9
+	b := make([]byte, 0, len(p.Content)+len(p.UserId)+len(p.SessionId)+len(p.Speaker)+len(p.Metadata)+fixed)
+	b = appendHashed(b, p.Content, p.UserId, p.SessionId, p.Speaker, string(p.Metadata))
+	for _, field := range [...]*int64{p.Position, p.OccurredAtUs, p.ExpiresAtUs, floatBits(p.Importance)} {
+		if field == nil {
+			b = append(b, make([]byte, 9)...)
+			continue
 		}
-		h.Write(b[:])
+		b = binary.BigEndian.AppendUint64(append(b, 1), uint64(*field))
 	}
-	return h.Sum(nil)[:16]
+	sum := sha256.Sum256(b)
+	return append(b[:0:0], sum[:16]...)
 }
 
 func floatBits(f *float64) *int64 {
@@ -335,12 +336,10 @@ func floatBits(f *float64) *int64 {
 	return &bits
 }
 
-// writeHashed writes strings so that no two lists of them write the same.
-func writeHashed(h interface{ Write([]byte) (int, error) }, parts ...string) {
-	var n [8]byte
+// appendHashed appends strings so that no two lists of them come to the same.
+func appendHashed(b []byte, parts ...string) []byte {
 	for _, s := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-		_, _ = h.Write(n[:]) // a hash never fails
-		_, _ = h.Write([]byte(s))
+		b = append(binary.BigEndian.AppendUint64(b, uint64(len(s))), s...)
 	}
+	return b
 }

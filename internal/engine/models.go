@@ -33,12 +33,16 @@ func (m *models) serving() Embedder {
 	return m.configured
 }
 
-// writing are the models that a new memory gets vectors of.
-func (m *models) writing() []Embedder {
-	if f := m.former.Load(); f != nil && (*f).Model() != m.configured.Model() {
-		return []Embedder{m.configured, *f}
+// apart are the models that a new memory gets vectors of apart from its analysis.
+func (m *models) apart() []Embedder {
+	var all []Embedder
+	if m.reading == nil {
+		all = append(all, m.configured)
 	}
-	return []Embedder{m.configured}
+	if f := m.former.Load(); f != nil && (*f).Model() != m.configured.Model() {
+		all = append(all, *f)
+	}
+	return all
 }
 
 func (e *Engine) openModels(ctx context.Context) error {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"lembra"
 	"lembra/internal/record"
 )
@@ -150,7 +148,7 @@ func (v *view) add(r *record.Record, writeID []byte) {
 	r.TimeUs = record.Micros(v.now)
 	r.Live, r.LiveBytes = v.live, v.liveBytes
 	v.records = append(v.records, r)
-	v.bytes += proto.Size(r)
+	v.bytes += record.Size(r)
 	v.exists = true
 }
 

@@ -115,7 +115,7 @@ func needOf(records []*record.Record) need {
 func sizeGuess(records []*record.Record) int {
 	size := 0
 	for _, r := range records {
-		size += proto.Size(r) + 3*keySizeGuess
+		size += record.Size(r) + 3*keySizeGuess
 	}
 	return size
 }
@@ -170,6 +170,8 @@ type appending struct {
 	batch   *pebble.Batch
 	head    record.Head // after the append
 
+	// value is scratch: Pebble copies what it is given.
+	value   []byte
 	stubs   map[uint64]*record.Record // what is left of records of this append
 	living  map[uint64]bool           // what changed: true is of this append
 	derived map[uint64][]uint64       // of → numbers of derived records of this append
@@ -213,11 +215,11 @@ func (a *appending) build(ctx context.Context) error {
 }
 
 func (a *appending) write(k kind, r *record.Record) error {
-	value, err := record.Marshal(r)
-	if err != nil {
+	var err error
+	if a.value, err = record.MarshalAppend(a.value[:0], r); err != nil {
 		return fmt.Errorf("record %d: %w", r.Number, err)
 	}
-	return a.batch.Set(numberKey(k, a.log, r.Number), value, nil)
+	return a.batch.Set(numberKey(k, a.log, r.Number), a.value, nil)
 }
 
 func (a *appending) set(key []byte) error    { return a.batch.Set(key, nil, nil) }

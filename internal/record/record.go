@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -53,16 +54,37 @@ func checksum(b []byte) uint32 {
 }
 
 // Marshal returns the stored form of a record.
-func Marshal(r *Record) ([]byte, error) {
-	m := proto.MarshalOptions{}
-	b := make([]byte, headerSize, headerSize+m.Size(r))
-	b, err := m.MarshalAppend(b, r)
+func Marshal(r *Record) ([]byte, error) { return MarshalAppend(nil, r) }
+
+// MarshalAppend appends the stored form of a record.
+func MarshalAppend(b []byte, r *Record) ([]byte, error) {
+	from := len(b)
+	size := proto.MarshalOptions{}.Size(r)
+	b = append(slices.Grow(b, headerSize+size), Format, 0, 0, 0, 0)
+	// The sizes were just worked out, of every message within.
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, r)
 	if err != nil {
 		return nil, fmt.Errorf("marshal record: %w", err)
 	}
-	b[0] = Format
-	binary.LittleEndian.PutUint32(b[1:headerSize], checksum(b[headerSize:]))
+	stored := b[from:]
+	binary.LittleEndian.PutUint32(stored[1:headerSize], checksum(stored[headerSize:]))
 	return b, nil
+}
+
+// Size is about how many bytes the stored form of a record has: the texts and
+// vectors in full, and something for the rest.
+func Size(r *Record) int {
+	const rest = 128
+	n := rest + len(r.WriteId)
+	p, vectors, terms := r.GetPut(), r.GetDerived().GetVectors(), r.GetDerived().GetTerms()
+	if p != nil {
+		n += len(p.Content) + len(p.Metadata) + len(p.MemoryId) + len(p.UserId) + len(p.SessionId) + len(p.Speaker)
+		vectors, terms = p.Vectors, p.Terms
+	}
+	for _, v := range vectors {
+		n += len(v.Data)
+	}
+	return n + len(terms.GetText())
 }
 
 // Unmarshal reads the stored form. The record does not share memory with b.
