@@ -101,12 +101,12 @@ func (c *conductor) finish(ctx context.Context) {
 		defer cancel()
 		ctx = bounded
 	}
-	c.recorder.finish(c.result.Info.EndedAt)
-	c.result.Samples = c.samples()
 	total := c.receiver.merged()
+	c.recorder.finish(c.result.Info.EndedAt, &total)
+	c.result.Samples = c.samples()
 	results := &c.result.Results
 	took := total.at.Sub(c.start)
-	results.Metrics = judge(append(total.metrics(took), c.users(&total)...), c.Thresholds)
+	results.Metrics = judge(append(total.metrics(took), c.users()...), c.Thresholds)
 	results.Checks = total.checks()
 	var unanswered int64
 	results.Failures, unanswered = c.reports.grouped()
@@ -127,10 +127,7 @@ func (c *conductor) finish(ctx context.Context) {
 }
 
 // users returns the metrics of the numbers of users, over all processes.
-func (c *conductor) users(total *snapshot) []run.Metric {
-	if len(total.gauges) == 0 {
-		return nil
-	}
+func (c *conductor) users() []run.Metric {
 	low, high := c.maxUsers(), 0
 	for _, s := range c.recorder.samples {
 		if s.Users > 0 { // not before the start, nor after the end
@@ -142,9 +139,9 @@ func (c *conductor) users(total *snapshot) []run.Metric {
 			{Name: "value", Number: value}, {Name: "min", Number: low}, {Name: "max", Number: high},
 		}}
 	}
-	most := total.gauges[metricUsersMax]
+	most := float64(c.maxUsers())
 	return []run.Metric{
-		gauge(metricUsers, total.gauges[metricUsers], float64(min(low, high)), float64(high)),
+		gauge(metricUsers, 0, float64(min(low, high)), float64(high)),
 		gauge(metricUsersMax, most, most, most),
 	}
 }

@@ -1,14 +1,11 @@
 package bench
 
-import (
-	"math"
+import "math"
 
-	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
-)
-
-// A histogram counts values in buckets whose bounds grow by a constant factor:
-// bucket i holds the values in (factor^i, factor^(i+1)], the factor being
-// 2^(2^-scale). Count, sum, least and greatest value are exact.
+// A histogram counts times in buckets whose bounds grow by a constant factor:
+// bucket i holds those in (factor^i, factor^(i+1)] seconds, the factor being
+// 2^(2^-scale). All else is in milliseconds. Count and sum are exact, the least
+// and the greatest value may be those of the buckets.
 type histogram struct {
 	count    uint64
 	sum      float64
@@ -17,19 +14,6 @@ type histogram struct {
 	scale    int32
 	offset   int32 // the bucket of counts[0]
 	counts   []uint64
-}
-
-func decodeHistogram(p *metricspb.ExponentialHistogramDataPoint) histogram {
-	h := histogram{
-		count: p.GetCount(), sum: p.GetSum(), min: p.GetMin(), max: p.GetMax(),
-		// Durations are never negative; a clock that stepped back counts as zero.
-		zero:  p.GetZeroCount(),
-		scale: p.GetScale(), offset: p.GetPositive().GetOffset(), counts: p.GetPositive().GetBucketCounts(),
-	}
-	for _, n := range p.GetNegative().GetBucketCounts() {
-		h.zero += n
-	}
-	return h
 }
 
 // add returns the histogram of the values of both.
@@ -103,7 +87,7 @@ func (h histogram) coarser(scale int32) histogram {
 	return h
 }
 
-// quantile returns the value below which a share q of the values lies, within
+// quantile returns the time, in milliseconds, below which a share q of them lies, within
 // relativeError: the geometric middle of its bucket.
 func (h histogram) quantile(q float64) float64 {
 	if h.count == 0 {
@@ -118,7 +102,7 @@ func (h histogram) quantile(q float64) float64 {
 	value := h.max
 	for i, n := range h.counts {
 		if seen += n; rank <= seen {
-			value = math.Exp2((float64(h.offset) + float64(i) + 0.5) * exponent)
+			value = 1000 * math.Exp2((float64(h.offset)+float64(i)+0.5)*exponent)
 			break
 		}
 	}

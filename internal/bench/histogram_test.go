@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// record is the histogram of values as the OpenTelemetry SDK keeps it.
+// record is the histogram of values in milliseconds.
 func record(values []float64, scale int32) histogram {
 	h := histogram{scale: scale}
 	buckets := map[int32]uint64{}
@@ -23,7 +23,7 @@ func record(values []float64, scale int32) histogram {
 			h.zero++
 			continue
 		}
-		buckets[int32(math.Ceil(math.Log2(v)*math.Exp2(float64(scale)))-1)]++
+		buckets[int32(math.Ceil(math.Log2(v/1000)*math.Exp2(float64(scale)))-1)]++
 	}
 	if len(buckets) == 0 {
 		return h

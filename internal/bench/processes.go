@@ -28,14 +28,14 @@ import (
 const (
 	// descriptorsOfK6 is what a k6 process needs beside its users' connections.
 	descriptorsOfK6 = 500
+	// usersEach bounds the users of a process. More of them keep the goroutine
+	// that counts waiting for so long that the seconds are told late.
+	usersEach = 3200
 	// ipsEach are the source addresses of a process on loopback: with more than
 	// about 10,000 sockets from one address to one port the kernel spends its
 	// time looking for free ports.
 	ipsEach      = 8
 	processesMax = 250 // 127.0.1.x to 127.0.250.x
-
-	// exitInterrupted is k6's exit code after a signal to stop.
-	exitInterrupted = 105
 
 	stopGrace = 45 * time.Second // k6's own grace is 30 s
 	logMax    = 8 << 20          // of what one k6 process prints
@@ -48,12 +48,14 @@ type plan struct {
 	localIPs []string // empty: the machine's own choice
 }
 
-// planProcesses splits users so that each process has descriptors for its own.
+// planProcesses splits users so that each process has descriptors for its own,
+// and time to count what they do.
 func planProcesses(users int, descriptors uint64, loopback bool) (plan, error) {
 	each := int(min(descriptors, 1<<30)) - descriptorsOfK6
 	if each < 1 {
 		return plan{}, fmt.Errorf("the limit of %d open files leaves none for users: raise it (ulimit -n)", descriptors)
 	}
+	each = min(each, usersEach)
 	n := max(1, (users+each-1)/each)
 	if n > processesMax {
 		return plan{}, fmt.Errorf("%d users need %d k6 processes under a limit of %d open files, more than %d: raise the limit (ulimit -n)", users, n, descriptors, processesMax)
@@ -128,7 +130,7 @@ func (c *conductor) startProcesses(ctx context.Context, scriptFolder string) (*p
 			return ps, err
 		}
 		ps.list = append(ps.list, p)
-		ps.group.Go(func() error { return p.wait(c.line) })
+		ps.group.Go(func() error { return p.wait(func(text string) { c.line(i, text) }) })
 	}
 	return ps, nil
 }
@@ -151,8 +153,8 @@ func (c *conductor) newProcess(ctx context.Context, i int, scriptFolder string) 
 	}
 	p.console = console
 	args := []string{
-		"run", "--no-usage-report", "--no-color", "--paused", "--address", p.api, "--log-format", "raw", "--summary-mode", "legacy",
-		"--out", "opentelemetry", "--console-output", "/dev/fd/3",
+		"run", "--no-usage-report", "--no-color", "--paused", "--address", p.api, "--log-format", "raw",
+		"--out", "experimental-prometheus-rw", "--console-output", "/dev/fd/3",
 	}
 	if p.Segment != "" {
 		args = append(args, "--execution-segment", p.Segment, "--execution-segment-sequence", c.plan.sequence)
@@ -183,18 +185,46 @@ func (c *conductor) environment(i int) []string {
 			env = append(env, name+"="+v)
 		}
 	}
+	if _, ok := os.LookupEnv("GOGC"); !ok {
+		env = append(env, c.memory()...)
+	}
 	for _, v := range c.variables() {
 		env = append(env, v.Name+"="+v.Value)
 	}
-	interval := exportInterval.String()
 	return append(env,
 		"REPORT_EVERY="+strconv.Itoa(c.reportEvery()),
 		"K6_STAGES="+k6Stages(c.Stages), "K6_VUS="+strconv.Itoa(c.Stages[0].StartTarget),
-		"K6_OTEL_EXPORTER_PROTOCOL=http/protobuf", "K6_OTEL_HTTP_EXPORTER_INSECURE=true",
-		"K6_OTEL_HTTP_EXPORTER_ENDPOINT="+c.receiver.addr(), "K6_OTEL_HTTP_EXPORTER_URL_PATH="+c.receiver.path(i),
-		"K6_OTEL_EXPORT_INTERVAL="+interval, "K6_OTEL_FLUSH_INTERVAL="+interval, "K6_OTEL_SINGLE_COUNTER_FOR_RATE=true",
-		"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=base2_exponential_bucket_histogram",
+		"K6_PROMETHEUS_RW_SERVER_URL=http://"+c.receiver.addr()+c.receiver.path(i),
+		"K6_PROMETHEUS_RW_PUSH_INTERVAL="+pushInterval.String(), "K6_PROMETHEUS_RW_TREND_AS_NATIVE_HISTOGRAM=true",
 	)
+}
+
+// memory lets k6 collect its garbage rarely, as far as the machine has room:
+// with thousands of users each time takes seconds of the load's time.
+func (c *conductor) memory() []string {
+	available, err := availableMemory()
+	if err != nil {
+		return nil // k6 does without
+	}
+	limit := available / 10 * 6 / uint64(len(c.plan.segments))
+	return []string{"GOGC=400", "GOMEMLIMIT=" + strconv.FormatUint(limit, 10)}
+}
+
+// availableMemory is what the machine has left, in bytes.
+func availableMemory() (uint64, error) {
+	data, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("read available memory: %w", err)
+	}
+	m := regexp.MustCompile(`(?m)^MemAvailable:\s+(\d+) kB$`).FindSubmatch(data)
+	if m == nil {
+		return 0, errors.New("read available memory: /proc/meminfo does not say")
+	}
+	kilobytes, err := strconv.ParseUint(string(m[1]), 10, 50)
+	if err != nil {
+		return 0, fmt.Errorf("read available memory: %w", err)
+	}
+	return kilobytes << 10, nil
 }
 
 // wait reads what a process says until it ends.
@@ -240,7 +270,7 @@ func (p *process) keepLine(text string) bool {
 		return false
 	}
 	// The progress of a scenario, and what the failures say better.
-	return !strings.HasPrefix(text, "default ") && text != "Request Failed"
+	return text != "" && !strings.HasPrefix(text, "default ") && text != "Request Failed"
 }
 
 // all is closed when every process has ended.
@@ -274,17 +304,6 @@ func (ps *processes) signal(s syscall.Signal) {
 		// It may have ended by itself: then there is nothing to do.
 		_ = p.command.Process.Signal(s)
 	}
-}
-
-// silenced names the first process that ended without telling its last counts;
-// "" where there is none. (After a signal to stop, k6 does tell them.)
-func (ps *processes) silenced() string {
-	for _, p := range ps.list {
-		if p.Error != "" && p.ExitCode != exitInterrupted {
-			return fmt.Sprintf("k6 process %d of %d ended without telling its last counts: %s", p.Number, len(ps.list), p.Error)
-		}
-	}
-	return ""
 }
 
 // interrupted counts the iterations that were cut off.

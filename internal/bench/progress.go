@@ -24,7 +24,7 @@ type progress struct {
 }
 
 // line shows what was counted so long after the start.
-func (p *progress) line(elapsed time.Duration, s snapshot, g gauges, probe *prober) {
+func (p *progress) line(elapsed time.Duration, users int, s snapshot, g gauges, probe *prober) {
 	p.lines++
 	if !p.terminal && p.lines%plainEvery != 0 {
 		return
@@ -33,7 +33,7 @@ func (p *progress) line(elapsed time.Duration, s snapshot, g gauges, probe *prob
 	requests := s.counter(metricRequests, nil)
 	latency := s.trend(metricDuration, nil).since(p.former.trend(metricDuration, nil))
 	text := fmt.Sprintf("%4.0f/%.0f s  users %d  %.0f requests/s  failed %.0f  p95 %.0f ms",
-		elapsed.Seconds(), p.planned.Seconds(), int(s.gauges[metricUsers]),
+		elapsed.Seconds(), p.planned.Seconds(), users,
 		max(0, requests-p.former.counter(metricRequests, nil))/seconds,
 		s.counter(metricFailed, nonzero), latency.quantile(0.95))
 	if g.health != nil {

@@ -46,7 +46,7 @@ func (ps *processes) resume(ctx context.Context, starting func()) error {
 	starting()
 	for _, p := range ps.list {
 		body := []byte(`{"data":{"type":"status","id":"default","attributes":{"paused":false}}}`)
-		if _, err := p.status(ctx, api, http.MethodPatch, body); err != nil {
+		if _, _, err := p.status(ctx, api, http.MethodPatch, body); err != nil {
 			return fmt.Errorf("start the users of k6 process %d: %w", p.Number, err)
 		}
 	}
@@ -58,7 +58,7 @@ func (p *process) awaitUsers(ctx context.Context, api *http.Client) error {
 	defer ticker.Stop()
 	for {
 		// Until k6 listens there is no answer: then it is asked again.
-		if status, err := p.status(ctx, api, http.MethodGet, nil); err == nil && status == statusPausedBeforeRun {
+		if status, _, err := p.status(ctx, api, http.MethodGet, nil); err == nil && status == statusPausedBeforeRun {
 			return nil
 		}
 		select {
@@ -72,28 +72,51 @@ func (p *process) awaitUsers(ctx context.Context, api *http.Client) error {
 }
 
 // status asks a process's REST API for its status, or sets it.
-func (p *process) status(ctx context.Context, api *http.Client, method string, body []byte) (status int, err error) {
+func (p *process) status(ctx context.Context, api *http.Client, method string, body []byte) (status, users int, err error) {
 	q, err := http.NewRequestWithContext(ctx, method, "http://"+p.api+"/v1/status", bytes.NewReader(body))
 	if err != nil {
-		return 0, fmt.Errorf("ask k6: %w", err)
+		return 0, 0, fmt.Errorf("ask k6: %w", err)
 	}
 	response, err := api.Do(q)
 	if err != nil {
-		return 0, fmt.Errorf("ask k6: %w", err)
+		return 0, 0, fmt.Errorf("ask k6: %w", err)
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
 	var answer struct {
 		Data struct {
 			Attributes struct {
 				Status int `json:"status"`
+				Users  int `json:"vus"`
 			} `json:"attributes"`
 		} `json:"data"`
 	}
 	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("ask k6: it answered %s", response.Status)
+		return 0, 0, fmt.Errorf("ask k6: it answered %s", response.Status)
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<16)).Decode(&answer); err != nil {
-		return 0, fmt.Errorf("ask k6: %w", err)
+		return 0, 0, fmt.Errorf("ask k6: %w", err)
 	}
-	return answer.Data.Attributes.Status, nil
+	return answer.Data.Attributes.Status, answer.Data.Attributes.Users, nil
+}
+
+// countUsers notes each second how many users a process has, until it ends.
+// (Its metrics tell that too, but late while it is busy.)
+func (p *process) countUsers(ctx context.Context, note func(users int)) error {
+	api := &http.Client{Timeout: 30 * time.Second}
+	defer api.CloseIdleConnections()
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		if _, users, err := p.status(ctx, api, http.MethodGet, nil); err == nil {
+			note(users)
+		}
+		select {
+		case <-p.done:
+			note(0)
+			return nil
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
 }

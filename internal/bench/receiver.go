@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,13 +16,12 @@ import (
 )
 
 const (
-	// exportInterval is how often a k6 process sends what it counted.
-	exportInterval = 500 * time.Millisecond
-	// exportMax bounds one such message; they have a few kilobytes.
-	exportMax = 16 << 20
-	// pointsMax bounds the points kept of a process. Samples are taken a few
-	// seconds behind them.
-	pointsMax = 240
+	// pushInterval is how often a k6 process sends what it counted.
+	pushInterval = time.Second
+	// pushMax bounds one such message; they have a few kilobytes.
+	pushMax = 16 << 20
+	// pointsMax bounds the points kept of a process: those of samplesLag and more.
+	pointsMax = 400
 )
 
 // A receiver takes in what the k6 processes stream out, each under a path of
@@ -32,17 +32,32 @@ type receiver struct {
 	group    errgroup.Group
 
 	mu     sync.Mutex
-	latest []snapshot // by process; at is zero before the first
+	latest []snapshot // by process; at is zero before the first message
 	points [][]point
+	users  [][]headcount
 	failed error // the first message that could not be read
+}
+
+// A headcount is how many users a process had at a moment.
+type headcount struct {
+	at    time.Time
+	users int
 }
 
 // A point is the part of a snapshot that a sample is made of.
 type point struct {
 	at                                                         time.Time
 	requests, failures, checksPassed, checksFailed, sent, read float64
-	users                                                      float64
+	users                                                      int
 	duration, blocked                                          histogram
+}
+
+func newReceiver(processes int) *receiver {
+	r := &receiver{latest: make([]snapshot, processes), points: make([][]point, processes), users: make([][]headcount, processes)}
+	for i := range r.latest {
+		r.latest[i] = newSnapshot()
+	}
+	return r
 }
 
 func openReceiver(ctx context.Context, processes int) (*receiver, error) {
@@ -51,7 +66,8 @@ func openReceiver(ctx context.Context, processes int) (*receiver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for k6's metrics: %w", err)
 	}
-	r := &receiver{listener: listener, latest: make([]snapshot, processes), points: make([][]point, processes)}
+	r := newReceiver(processes)
+	r.listener = listener
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
 	r.group.Go(func() error {
 		if err := r.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -81,45 +97,87 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		http.NotFound(w, q)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, exportMax))
+	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, pushMax))
 	if err == nil {
-		var s snapshot
-		if s, err = decodeSnapshot(body); err == nil {
-			r.take(i, s)
-		}
+		err = r.take(i, body)
 	}
 	if err != nil {
-		r.mu.Lock()
-		if r.failed == nil {
-			r.failed = err
-		}
-		r.mu.Unlock()
+		r.fail(err)
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	w.Header().Set("Content-Type", "application/x-protobuf")
+	w.WriteHeader(http.StatusNoContent)
 }
 
-// take keeps a snapshot, unless a later one came before it.
-func (r *receiver) take(i int, s snapshot) {
-	p := point{
+// fail keeps the first message's error that could not be read.
+func (r *receiver) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed == nil {
+		r.failed = err
+	}
+}
+
+// take takes a message of a process in.
+func (r *receiver) take(i int, body []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &r.latest[i]
+	if err := s.decodeStream(body); err != nil {
+		return err
+	}
+	r.mark(i)
+	return nil
+}
+
+// settle takes in what a process tells at its end.
+func (r *receiver) settle(i int, text string) {
+	r.mu.Lock()
+	err := r.latest[i].settle([]byte(text))
+	r.mu.Unlock()
+	if err != nil {
+		r.fail(err)
+	}
+}
+
+// settled tells whether a process has told its exact counts.
+func (r *receiver) settled(i int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest[i].settled
+}
+
+// mark keeps a point of what a process has counted. r.mu is held.
+func (r *receiver) mark(i int) {
+	s := merge(r.latest[i : i+1])
+	if n := len(r.points[i]); n > 0 && !s.at.After(r.points[i][n-1].at) {
+		return
+	}
+	if len(r.points[i]) >= pointsMax {
+		r.points[i] = append(r.points[i][:0], r.points[i][pointsMax/2:]...)
+	}
+	r.points[i] = append(r.points[i], s.point())
+}
+
+// point is the part of a snapshot that samples are made of.
+func (s *snapshot) point() point {
+	return point{
 		at:       s.at,
 		requests: s.counter(metricRequests, nil), failures: s.counter(metricFailed, nonzero),
 		checksPassed: s.counter(metricChecks, nonzero), checksFailed: s.counter(metricChecks, zero),
 		sent: s.counter(metricSent, nil), read: s.counter(metricReceived, nil),
-		users:    s.gauges[metricUsers],
 		duration: s.trend(metricDuration, nil), blocked: s.trend(metricBlocked, nil),
 	}
+}
+
+// count keeps how many users a process has now.
+func (r *receiver) count(i, users int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.at.Before(r.latest[i].at) {
-		return
+	if len(r.users[i]) >= pointsMax {
+		r.users[i] = append(r.users[i][:0], r.users[i][pointsMax/2:]...)
 	}
-	r.latest[i] = s
-	if len(r.points[i]) >= pointsMax {
-		r.points[i] = append(r.points[i][:0], r.points[i][pointsMax/2:]...)
-	}
-	r.points[i] = append(r.points[i], p)
+	r.users[i] = append(r.users[i], headcount{time.Now(), users})
 }
 
 // merged returns the sum of all processes' last snapshots.
@@ -133,7 +191,7 @@ func (r *receiver) merged() snapshot {
 func (r *receiver) heard(i int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.latest[i].at.IsZero()
+	return !r.latest[i].at.IsZero() || r.latest[i].settled
 }
 
 // err returns the first message's error that could not be read.
@@ -144,8 +202,8 @@ func (r *receiver) err() error {
 }
 
 // at returns the sum over all processes of what had been counted at a moment:
-// counts are interpolated between the points around it, users and histograms
-// are those of the point before.
+// counts are interpolated between the points around it, histograms are those of
+// the point before, users of the last count before.
 func (r *receiver) at(moment time.Time) point {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -158,9 +216,16 @@ func (r *receiver) at(moment time.Time) point {
 		sum.checksFailed += p.checksFailed
 		sum.sent += p.sent
 		sum.read += p.read
-		sum.users += p.users
 		sum.duration = sum.duration.add(p.duration)
 		sum.blocked = sum.blocked.add(p.blocked)
+	}
+	for _, counts := range r.users {
+		for _, c := range slices.Backward(counts) {
+			if !c.at.After(moment) {
+				sum.users += c.users
+				break
+			}
+		}
 	}
 	return sum
 }

@@ -7,9 +7,9 @@ import (
 	"lembra/internal/bench/run"
 )
 
-// samplesLag is how far samples stay behind: a process's counts for a moment
-// are known when it has sent the next ones.
-const samplesLag = 3 * time.Second
+// samplesLag is how far samples stay behind: a process that is busy sends what
+// it counted in a second that much later at most.
+const samplesLag = time.Minute
 
 // A recorder makes one sample a second of what the receiver has. The counts of
 // all samples add up to those of the run.
@@ -35,10 +35,11 @@ func (r *recorder) advance(now time.Time) {
 	}
 }
 
-// finish makes the samples that are left, the last one with all that is in none.
-func (r *recorder) finish(end time.Time) {
+// finish makes the samples that are left, the last one with all of the total
+// that is in none.
+func (r *recorder) finish(end time.Time, total *snapshot) {
 	r.advance(end.Add(samplesLag))
-	r.record(r.receiver.at(end.Add(time.Hour)))
+	r.record(total.point())
 	if last := len(r.samples) - 1; last >= 0 {
 		r.samples[last].Time = end.UTC()
 		r.samples[last].Users = 0 // they have left
@@ -53,7 +54,7 @@ func (r *recorder) record(p point) {
 		return int64(n)
 	}
 	s := run.Sample{
-		Time: p.at.UTC(), Users: int(p.users),
+		Time: p.at.UTC(), Users: p.users,
 		Requests: rest(p.requests, &former.requests), Failures: rest(p.failures, &former.failures),
 		ChecksPassed: rest(p.checksPassed, &former.checksPassed), ChecksFailed: rest(p.checksFailed, &former.checksFailed),
 		SentBytes: rest(p.sent, &former.sent), ReadBytes: rest(p.read, &former.read),

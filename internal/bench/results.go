@@ -50,8 +50,11 @@ func (s *snapshot) metrics(took time.Duration) []run.Metric {
 
 // count returns a counter or a rate.
 func (s *snapshot) count(name, metric string, match func(series) bool, took time.Duration) run.Metric {
-	m := run.Metric{Name: name, Unit: s.units[metric]}
-	if !s.rates[metric] {
+	m := run.Metric{Name: name}
+	if metric == metricSent || metric == metricReceived {
+		m.Unit = run.Data
+	}
+	if metric != metricFailed && metric != metricChecks {
 		total := s.counter(metric, match)
 		m.Kind = run.Counter
 		m.Values = []run.Value{{Name: "count", Number: total}, {Name: "rate", Number: total / max(took.Seconds(), 1e-3)}}
@@ -69,10 +72,14 @@ func (s *snapshot) count(name, metric string, match func(series) bool, took time
 // time returns a trend.
 func (s *snapshot) time(name, metric string, match func(series) bool) run.Metric {
 	h := s.trend(metric, match)
+	average := h.sum / float64(max(h.count, 1))
+	if e, ok := s.exact[name]; ok {
+		average, h.min, h.max = e.Avg, e.Min, e.Max
+	}
 	return run.Metric{
-		Name: name, Kind: run.Trend, Unit: s.units[metric], Error: h.relativeError(),
+		Name: name, Kind: run.Trend, Unit: run.Time, Error: h.relativeError(),
 		Values: []run.Value{
-			{Name: "avg", Number: h.sum / float64(max(h.count, 1))},
+			{Name: "avg", Number: average},
 			{Name: "min", Number: h.min},
 			{Name: "med", Number: h.quantile(0.5)},
 			{Name: "max", Number: h.max},
@@ -101,7 +108,7 @@ func (s *snapshot) checks() []run.Check {
 			c.Fails += int64(n)
 		}
 	}
-	order := []string{"Status is 200", "memory_id exists", "embedding_model exists", "tenant_id is correct", "agent_id is correct"}
+	order := []string{checkStatus, "memory_id exists", "embedding_model exists", "tenant_id is correct", "agent_id is correct"}
 	rank := func(name string) int {
 		if i := slices.Index(order, name); i >= 0 {
 			return i

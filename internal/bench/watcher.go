@@ -17,6 +17,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -118,13 +119,16 @@ func (w *watcher) get(ctx context.Context, path string) (body []byte, err error)
 func (w *watcher) watch(ctx context.Context, start time.Time) error {
 	w.started = start
 	defer w.http.CloseIdleConnections()
+	// A busy server may take longer than until the next sample.
+	var group errgroup.Group
+	group.SetLimit(int(watchTimeout/tick) * 2)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		w.sample(ctx)
+		group.TryGo(func() error { w.sample(ctx); return nil })
 		select {
 		case <-ctx.Done():
-			return nil
+			return group.Wait()
 		case <-ticker.C:
 		}
 	}
@@ -134,6 +138,7 @@ func (w *watcher) watch(ctx context.Context, start time.Time) error {
 // that second.
 func (w *watcher) sample(ctx context.Context) {
 	var g gauges
+	second := int(time.Since(w.started) / time.Second)
 	if body, err := w.get(ctx, "/health"); err == nil {
 		var h healthAnswer
 		if json.Unmarshal(body, &h) == nil {
@@ -146,8 +151,8 @@ func (w *watcher) sample(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.latest = g
-	if g.health != nil || g.rss != nil {
-		w.gauges[int(time.Since(w.started)/time.Second)] = g
+	if g.health != nil {
+		w.gauges[second] = g
 	}
 }
 
@@ -171,6 +176,8 @@ func (w *watcher) p95(f *dto.MetricFamily) *float64 {
 		return nil
 	}
 	now := sumHistograms(f.GetMetric())
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	former := w.former[f.GetName()]
 	w.former[f.GetName()] = now
 	if former == nil {

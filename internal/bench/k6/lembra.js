@@ -7,7 +7,8 @@
 //   REPORT_EVERY                              prints the id of one memory in so many; 0: of none
 //
 // What a user prints is for whoever conducts the run: "A memory_id" of a memory
-// that was acknowledged, "F /route status error_code message" of a request that failed.
+// that was acknowledged, "F /route status error_code message" of a request that failed. At
+// the end "M {…}" tells all that was counted.
 //
 // The machine that makes the load is the bottleneck of most runs, so that a
 // request costs as little here as an honest check allows.
@@ -26,6 +27,15 @@ const sent = (name) => ({ headers, timeout: env.REQUEST_TIMEOUT || '15s', tags: 
 const toMemorize = sent('/memorize');
 const toRecall = sent('/recall');
 
+// The checks are of the one memory an answer has, or has first.
+const ofStatus = { 'Status is 200': (r) => r.status === 200 };
+const ofMemory = {
+  'memory_id exists': (m) => !!m.memory_id,
+  'embedding_model exists': (m) => !!m.embedding_model,
+  'tenant_id is correct': (m) => m.tenant_id === env.TENANT_ID,
+  'agent_id is correct': (m) => m.agent_id === env.AGENT_ID,
+};
+
 // The options are read once, before there are users; a user needs none of it.
 export function options() {
   if (__VU > 0) {
@@ -41,6 +51,12 @@ export function options() {
   const users = (target) => (target === 'max' ? max : Math.min(target, max));
   return {
     systemTags: ['check', 'expected_response', 'name'],
+    summaryTrendStats: ['avg', 'min', 'max', 'count'],
+    // Without a bound: what is counted apart.
+    thresholds: Object.fromEntries([
+      ...['/memorize', '/recall'].flatMap((name) => [true, false].map((as) => `http_reqs{name:${name},expected_response:${as}}`)),
+      ...Object.keys({ ...ofStatus, ...ofMemory }).map((name) => `checks{check:${name}}`),
+    ].map((name) => [name, []])),
     scenarios: {
       [type]: {
         executor: 'ramping-vus',
@@ -117,14 +133,11 @@ export function recall() {
   sleep(pause);
 }
 
-// The checks are of the one memory an answer has, or has first.
-const ofStatus = { 'Status is 200': (r) => r.status === 200 };
-const ofMemory = {
-  'memory_id exists': (m) => !!m.memory_id,
-  'embedding_model exists': (m) => !!m.embedding_model,
-  'tenant_id is correct': (m) => m.tenant_id === env.TENANT_ID,
-  'agent_id is correct': (m) => m.agent_id === env.AGENT_ID,
-};
+// handleSummary tells exactly what was counted.
+export function handleSummary(data) {
+  console.log(`M ${JSON.stringify(data.metrics)}`);
+  return {};
+}
 
 // checked checks an answer and returns the memory it has, or one without fields.
 function checked(route, response, memoryOf) {
