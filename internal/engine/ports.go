@@ -103,7 +103,7 @@ type Embedder interface {
 type ReadingEmbedder interface {
 	Embedder
 	// Features is a text.Featurizer.
-	Features(word []byte, stop bool) []uint32
+	Features(features []uint16, word []byte, stop bool) []uint16
 	// EmbedReading returns what Embed does for the text, which an analyzer with
 	// these Features has read.
 	EmbedReading(r *text.Reading) lembra.Embedding

@@ -10,15 +10,12 @@ import (
 	"time"
 )
 
-// cacheWords is how many words an Analyzer remembers at most; a power of two.
-const cacheWords = 1 << 17
-
 // An Analyzer turns texts into terms. It is safe for concurrent use.
 //
 // It remembers words it has seen, as stemming costs most. A word has two slots, by
 // its hash: a new one takes the first and moves who was there to the second. So
-// the cache needs no lock (a race loses a word, no more), and it is bounded: at some
-// 10 MB, and 8 MB more where it remembers features for a model.
+// the cache needs no lock (a race loses a word, no more), and it is bounded at some
+// 18 MB.
 type Analyzer struct {
 	englishIrregular    map[string]string
 	portugueseIrregular map[string]string
@@ -28,80 +25,11 @@ type Analyzer struct {
 	readings            sync.Pool // of *Reading
 }
 
-// A Featurizer returns what an embedding model adds to a text's vector for a word
-// of it, in the model's own code; at least one number. stop says that it is a stop
-// word of English or Portuguese. The word is folded, and only valid during the call.
-type Featurizer func(word []byte, stop bool) []uint32
-
-// featuresBytesMax is the length of the longest word whose features are remembered.
-const featuresBytesMax = 24
-
-// An entry is all that is to know about a word. It never changes. It is small, as
-// reading many is what analysis costs.
-type entry struct {
-	word string
-	// known tells which languages' terms were worked out, a bit for each.
-	known uint8
-	// cut is how much of the word is its term, by language.
-	cut [Portuguese + 1]uint8
-	// terms are its terms by language, where one of those known is not the start
-	// of the word; nil otherwise.
-	terms *[Portuguese + 1]string
-	// stop tells the languages it is a stop word of.
-	stop   [Portuguese + 1]bool
-	points wordPoints
-	// features are those of the Featurizer; nil where the word is too long to
-	// remember them.
-	features []uint32
-}
-
-// term returns the word's term in a language. Most words occur in one language
-// only, so the term of another is not worked out before it is asked for.
-func (a *Analyzer) term(e *entry, lang Language) string {
-	if e.known&(1<<lang) == 0 {
-		e = a.learn(e, lang)
-	}
-	if e.terms != nil {
-		return e.terms[lang]
-	}
-	return e.word[:e.cut[lang]]
-}
-
-// learn puts an entry that knows one more term in the place of e.
-func (a *Analyzer) learn(e *entry, lang Language) *entry {
-	term := e.word
-	switch lang {
-	case English:
-		term = stemEnglish(e.word, a.englishIrregular)
-	case Portuguese:
-		term = stemPortuguese(e.word, a.portugueseIrregular)
-	}
-	more := *e
-	more.known |= 1 << lang
-	more.cut[lang] = uint8(len(term)) // at most wordBytesMax
-	if e.terms != nil || !strings.HasPrefix(e.word, term) {
-		more.terms = new([Portuguese + 1]string)
-		for l := range more.terms {
-			switch {
-			case Language(l) == lang:
-				more.terms[l] = term
-			case e.known&(1<<l) != 0:
-				more.terms[l] = a.term(e, Language(l))
-			}
-		}
-	}
-	first, second := a.slots(maphash.String(a.seed, e.word))
-	if !first.CompareAndSwap(e, &more) {
-		second.CompareAndSwap(e, &more)
-	}
-	return &more
-}
-
-// slots returns the two places of a word with a hash.
-func (a *Analyzer) slots(hash uint64) (first, second *atomic.Pointer[entry]) {
-	i := hash % cacheWords
-	return &a.cache[i], &a.cache[i^1]
-}
+// A Featurizer appends to features what an embedding model adds to a text's vector
+// for a word of it, in the model's own code; at least one number. stop says that it
+// is a stop word of English or Portuguese. The word is folded, and only valid during
+// the call.
+type Featurizer func(features []uint16, word []byte, stop bool) []uint16
 
 // A Reading is a text whose words were looked up. Close gives it back.
 type Reading struct {
@@ -110,6 +38,7 @@ type Reading struct {
 	scanner  Scanner
 	batch    batch
 	entries  []*entry
+	features []uint16
 	out      []byte
 	date     []byte
 }
@@ -152,7 +81,7 @@ func (r *Reading) Document(occurredAt time.Time) (terms string) {
 	a, lang := r.analyzer, r.language
 	r.out = r.out[:0]
 	for _, e := range r.entries {
-		if !e.stop[lang] {
+		if !e.stopOf(lang) {
 			r.out = append(append(r.out, a.term(e, lang)...), ' ')
 		}
 	}
@@ -171,12 +100,13 @@ func (r *Reading) Document(occurredAt time.Time) (terms string) {
 }
 
 // Features yields the features of each word of the text, in order, for an Analyzer
-// with a Featurizer. They must not be changed.
-func (r *Reading) Features(yield func([]uint32) bool) {
+// with a Featurizer. They must not be changed, and are valid until the next ones.
+func (r *Reading) Features(yield func([]uint16) bool) {
 	for _, e := range r.entries {
-		features := e.features
-		if features == nil {
-			features = r.analyzer.features([]byte(e.word), e.anyStop())
+		features := e.features[:e.featureCount]
+		if len(features) == 0 {
+			r.features = r.analyzer.features(r.features[:0], e.word(), e.anyStop())
+			features = r.features
 		}
 		if !yield(features) {
 			return
@@ -211,7 +141,7 @@ func (a *Analyzer) Query(query string, langs []Language) []Word {
 	r := a.Read(query)
 	defer r.Close()
 	own := r.language
-	if words := a.queryWords(r.entries, langs, func(e *entry) bool { return !e.stopOf(own, langs) }); len(words) > 0 {
+	if words := a.queryWords(r.entries, langs, func(e *entry) bool { return !e.stopIn(own, langs) }); len(words) > 0 {
 		return words
 	}
 	return a.queryWords(r.entries, langs, func(*entry) bool { return true })
@@ -225,9 +155,9 @@ func (a *Analyzer) queryWords(entries []*entry, langs []Language, keep func(*ent
 		if !keep(e) {
 			continue
 		}
-		w := Word{Text: e.word, Terms: make([]string, 0, len(langs))}
+		w := Word{Text: string(e.word()), Terms: make([]string, 0, len(langs))}
 		for _, lang := range langs {
-			if t := a.term(e, known(lang)); !slices.Contains(w.Terms, t) {
+			if t := string(a.term(e, known(lang))); !slices.Contains(w.Terms, t) {
 				w.Terms = append(w.Terms, t)
 			}
 		}
@@ -251,13 +181,13 @@ func known(lang Language) Language {
 	return lang
 }
 
-// stopOf tells whether a word of a query in the language own is a stop word.
-func (e *entry) stopOf(own Language, langs []Language) bool {
+// stopIn tells whether a word of a query in the language own is a stop word.
+func (e *entry) stopIn(own Language, langs []Language) bool {
 	if own != Other {
-		return e.stop[own]
+		return e.stopOf(own)
 	}
 	for _, lang := range langs {
-		if !e.stop[known(lang)] {
+		if !e.stopOf(known(lang)) {
 			return false
 		}
 	}
@@ -277,9 +207,8 @@ type batch struct {
 	ends   [batchWords]int
 	words  [batchWords * wordBytesMax]byte
 	// What fetch read.
-	likely      [batchWords]*entry
-	likelyWords [batchWords]string
-	touched     byte
+	likely  [batchWords]*entry
+	touched byte
 }
 
 // read fills r with the words of a text and judges its language.
@@ -310,56 +239,3 @@ func (r *Reading) read(content string) {
 	}
 	r.language = ev.language()
 }
-
-// fetch reads the cache where the words of b are likely to be, so that it is near
-// when they are looked up. Nothing depends on what it reads: these loops are short
-// so that the processor runs ahead of the memory.
-func (a *Analyzer) fetch(b *batch) {
-	for i, hash := range b.hashes[:b.n] {
-		first, _ := a.slots(hash)
-		b.likely[i] = first.Load()
-	}
-	for i, e := range b.likely[:b.n] {
-		b.likelyWords[i] = ""
-		if e != nil {
-			b.likelyWords[i] = e.word
-		}
-	}
-	for _, w := range b.likelyWords[:b.n] {
-		if w != "" {
-			b.touched += w[0]
-		}
-	}
-}
-
-// entry looks a folded word up, by its hash.
-func (a *Analyzer) entry(word []byte, hash uint64) *entry {
-	first, second := a.slots(hash)
-	before := first.Load()
-	if before != nil && before.word == string(word) {
-		return before
-	}
-	if e := second.Load(); e != nil && e.word == string(word) {
-		return e
-	}
-	e := a.newEntry(string(word))
-	if before != nil {
-		second.Store(before)
-	}
-	first.Store(e)
-	return e
-}
-
-// newEntry makes the entry of a folded word.
-func (a *Analyzer) newEntry(w string) *entry {
-	e := &entry{word: w, points: wordEvidence(w)}
-	e.stop[English] = stopEnglish(w)
-	e.stop[Portuguese] = stopPortuguese(w)
-	if a.features != nil && len(w) <= featuresBytesMax {
-		e.features = a.features([]byte(w), e.anyStop())
-	}
-	return e
-}
-
-// anyStop tells whether the word is a stop word of any language.
-func (e *entry) anyStop() bool { return e.stop[English] || e.stop[Portuguese] }

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -61,7 +60,7 @@ type scratch struct {
 	// the same.
 	counts [countSlots]uint8
 	// again are the slots of counts that are not 0.
-	again []uint32
+	again []uint16
 }
 
 const (
@@ -95,11 +94,14 @@ func (m *Model) Embed(ctx context.Context, texts []string) ([]lembra.Embedding, 
 	return embeddings, nil
 }
 
-// Features implements text.Featurizer: EmbedReading works with what it returns.
-func (m *Model) Features(word []byte, stop bool) []uint32 {
-	var g grams
-	g.add(word, stop)
-	return slices.Clip(g.features)
+// Features is a text.Featurizer: EmbedReading works with what it appends.
+func (m *Model) Features(features []uint16, word []byte, stop bool) []uint16 {
+	s := m.scratch.Get().(*scratch)
+	defer m.scratch.Put(s)
+	s.grams.features = features
+	s.grams.add(word, stop)
+	features, s.grams.features = s.grams.features, nil
+	return features
 }
 
 // EmbedReading returns the embedding of a text that an analyzer with this model's
@@ -107,10 +109,9 @@ func (m *Model) Features(word []byte, stop bool) []uint32 {
 func (m *Model) EmbedReading(r *text.Reading) lembra.Embedding {
 	s := m.scratch.Get().(*scratch)
 	defer m.scratch.Put(s)
-	r.Features(func(features []uint32) bool {
+	for features := range r.Features {
 		s.count(features)
-		return true
-	})
+	}
 	vector := make([]byte, Dimension)
 	s.finish(vector)
 	return lembra.Embedding{Model: Name, Dimension: Dimension, Element: lembra.Int8, Data: vector}
@@ -139,17 +140,16 @@ func (s *scratch) finish(vector []byte) {
 	s.again = s.again[:0]
 }
 
-// A feature is a word or an n-gram in a number: its dimension, its sign, its slot of
-// counts, and whether it is a stop word.
+// A feature is a word or an n-gram in a number: its slot of counts, the lowest bits
+// of which are its dimension and its sign, and whether it is a stop word.
 const (
-	featureSign = 1 << 8 // the bits below are the dimension
-	featureSlot = 9      // how far the slot is shifted
-	featureStop = 1 << 31
+	featureSign = Dimension
+	featureStop = 1 << 15
 )
 
 // grams makes the features of words.
 type grams struct {
-	features []uint32
+	features []uint16
 	// word is the current word with its boundary marks.
 	word []byte
 	// ends are where its characters end.
@@ -233,24 +233,24 @@ const (
 func (s *grams) feature(hash uint64) { s.features = append(s.features, feature(hash)) }
 
 // feature is the number of the feature with a hash.
-func feature(hash uint64) uint32 {
+func feature(hash uint64) uint16 {
 	// The low bits of FNV depend on few bits of its input: mix them (the
 	// finalizer of MurmurHash3).
 	hash ^= hash >> 33
 	hash *= 0xff51afd7ed558ccd
 	hash ^= hash >> 33
-	return uint32(hash)&(Dimension|(Dimension-1)) | uint32(hash>>32)%countSlots<<featureSlot
+	return uint16(hash % countSlots)
 }
 
 // count counts the features of a word. The first time a feature adds its weight;
 // the c-th time what is between 1 + ln(c-1) and 1 + ln(c) times its weight, nearly.
-func (s *scratch) count(features []uint32) {
+func (s *scratch) count(features []uint16) {
 	for _, f := range features {
 		value := int32(weight)
 		if f&featureStop != 0 {
 			value = weightStop
 		}
-		slot := f >> featureSlot % countSlots
+		slot := f % countSlots
 		if bit := uint64(1) << (slot % 64); s.seen[slot/64]&bit == 0 {
 			s.seen[slot/64] |= bit
 		} else {
@@ -264,7 +264,7 @@ func (s *scratch) count(features []uint32) {
 }
 
 // repeated counts a feature that has occurred, and returns what is left of its value.
-func (s *scratch) repeated(slot uint32, value int32) int32 {
+func (s *scratch) repeated(slot uint16, value int32) int32 {
 	count := int32(s.counts[slot]) + 1
 	if count == 1 {
 		s.again = append(s.again, slot)
