@@ -88,6 +88,8 @@ type Config struct {
 	// is written over the one before.
 	Progress io.Writer
 	Terminal bool
+
+	processes int // at least; set by tests
 }
 
 // A conductor is a run under way.
@@ -144,7 +146,7 @@ func (c *conductor) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.plan, err = planProcesses(c.maxUsers(), descriptors, isLoopback(ctx, c.URL)); err != nil {
+	if c.plan, err = planProcesses(c.maxUsers(), c.processes, descriptors, isLoopback(ctx, c.URL)); err != nil {
 		return err
 	}
 	if c.version, err = k6Version(ctx, c.K6); err != nil {

@@ -30,6 +30,8 @@ type faulty struct {
 	count    int               // told in statistics beside the memories
 	lose     func(id string) bool
 	forget   bool // recalls find nothing
+	refuse   int  // of so many writes one is refused
+	writes   int
 	down     bool
 }
 
@@ -57,6 +59,11 @@ func (f *faulty) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	answer := func(v any) { _ = json.NewEncoder(w).Encode(v) }
 	switch {
 	case q.URL.Path == "/memorize":
+		if f.writes++; f.refuse > 0 && f.writes%f.refuse == 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			answer(map[string]string{"code": "overloaded", "detail": "try again"})
+			return
+		}
 		id := fmt.Sprintf("m%d", len(f.memories)+1)
 		f.memories[id] = body.Content
 		answer(lembra.Memorized{MemoryID: id, AgentID: "a"})
@@ -233,6 +240,89 @@ func TestFakeK6(t *testing.T) {
 				t.Errorf("k6's log: %v, %q", err, log)
 			}
 		})
+	}
+}
+
+func realK6(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../../bin/k6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("there is no bin/k6: make k6 builds it")
+	}
+	return path
+}
+
+// A server that refuses every third write, and leaves fields out of the others'
+// answers, fails just those checks; two processes count them exactly.
+func TestChecksAreHonest(t *testing.T) {
+	k6 := realK6(t)
+	f := newFaulty()
+	f.refuse = 3
+	server := httptest.NewServer(f)
+	defer server.Close()
+	conf := config(t, server.URL, k6)
+	conf.Stages = []run.Stage{{EndS: 1, StartTarget: 4, Target: 4}}
+	conf.NoProbe, conf.VerifyAll = true, true
+	conf.processes = 2
+	got, err := Run(t.Context(), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, refused := int64(len(f.memories)), int64(f.writes-len(f.memories))
+	if stored == 0 || refused == 0 || len(got.Results.Processes) != 2 {
+		t.Fatalf("%d stored, %d refused, %d processes", stored, refused, len(got.Results.Processes))
+	}
+	checks := []run.Check{
+		{Name: "Status is 200", Passes: stored, Fails: refused},
+		{Name: "memory_id exists", Passes: stored},
+		{Name: "embedding_model exists", Fails: stored},
+		{Name: "tenant_id is correct", Fails: stored},
+		{Name: "agent_id is correct", Passes: stored},
+	}
+	if diff := cmp.Diff(checks, got.Results.Checks); diff != "" {
+		t.Errorf("checks (-want +got):\n%s", diff)
+	}
+	if len(got.Results.Failures) != 1 || got.Results.Failures[0].Kind != "overloaded" || got.Results.Failures[0].Count != refused {
+		t.Errorf("failures %+v, want %d overloaded", got.Results.Failures, refused)
+	}
+	if v := got.Results.Verification; !v.Exact() || v.Acknowledged != stored || v.Asked != stored {
+		t.Errorf("verification %+v, want %d", v, stored)
+	}
+	var requests, failures, passed int64
+	for _, s := range got.Samples {
+		requests, failures, passed = requests+s.Requests, failures+s.Failures, passed+s.ChecksPassed
+	}
+	if requests != stored+refused || failures != refused || passed != 3*stored {
+		t.Errorf("the samples add up to %d requests, %d failures, %d checks", requests, failures, passed)
+	}
+	if !got.Complete() || got.Passed() {
+		t.Errorf("complete %t, passed %t, missing %v", got.Complete(), got.Passed(), got.Info.Missing)
+	}
+}
+
+// k6 that is killed in the middle leaves what it had streamed, and no claim of
+// exactness.
+func TestKilledK6(t *testing.T) {
+	k6 := realK6(t)
+	server := httptest.NewServer(newFaulty())
+	defer server.Close()
+	conf := config(t, server.URL, fakeK6(t, k6+` "$@" & p=$!; sleep 4; kill -9 $p; wait $p; exit 137`))
+	conf.Stages = []run.Stage{{EndS: 60, StartTarget: 2, Target: 2}}
+	conf.NoProbe = true
+	got, err := Run(t.Context(), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := fmt.Sprint(got.Info.Missing)
+	if !strings.Contains(missing, "k6 process 1 of 1 ended early: exit status 137") ||
+		!strings.Contains(missing, "k6 process 1 of 1 ended without telling its exact counts") {
+		t.Errorf("missing %s", missing)
+	}
+	if len(got.Results.Checks) != 5 || got.Results.Checks[0].Passes == 0 || got.Results.Verification.Exact() {
+		t.Errorf("checks %v, verification %+v", got.Results.Checks, got.Results.Verification)
 	}
 }
 

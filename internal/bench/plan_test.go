@@ -30,7 +30,7 @@ func TestPlanProcesses(t *testing.T) {
 			localIPs: []string{"127.0.1.1-127.0.1.8", "127.0.2.1-127.0.2.8", "127.0.3.1-127.0.3.8"},
 		}},
 	} {
-		got, err := planProcesses(c.users, c.descriptors, true)
+		got, err := planProcesses(c.users, 0, c.descriptors, true)
 		if err != nil {
 			t.Errorf("%d users, %d files: %v", c.users, c.descriptors, err)
 		}
@@ -38,14 +38,14 @@ func TestPlanProcesses(t *testing.T) {
 			t.Errorf("%d users, %d files (-want +got):\n%s", c.users, c.descriptors, diff)
 		}
 	}
-	if p, err := planProcesses(100, 1024, false); err != nil || p.localIPs[0] != "" {
+	if p, err := planProcesses(100, 0, 1024, false); err != nil || p.localIPs[0] != "" {
 		t.Errorf("elsewhere than on loopback: addresses %q, %v", p.localIPs, err)
 	}
 	for _, c := range []struct {
 		users       int
 		descriptors uint64
 	}{{10, 400}, {1_000_000, 1024}} {
-		if _, err := planProcesses(c.users, c.descriptors, true); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
+		if _, err := planProcesses(c.users, 0, c.descriptors, true); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
 			t.Errorf("%d users, %d files: error %v, want one that says ulimit -n", c.users, c.descriptors, err)
 		}
 	}

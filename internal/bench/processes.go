@@ -50,13 +50,13 @@ type plan struct {
 
 // planProcesses splits users so that each process has descriptors for its own,
 // and time to count what they do.
-func planProcesses(users int, descriptors uint64, loopback bool) (plan, error) {
+func planProcesses(users, atLeast int, descriptors uint64, loopback bool) (plan, error) {
 	each := int(min(descriptors, 1<<30)) - descriptorsOfK6
 	if each < 1 {
 		return plan{}, fmt.Errorf("the limit of %d open files leaves none for users: raise it (ulimit -n)", descriptors)
 	}
 	each = min(each, usersEach)
-	n := max(1, (users+each-1)/each)
+	n := max(1, atLeast, (users+each-1)/each)
 	if n > processesMax {
 		return plan{}, fmt.Errorf("%d users need %d k6 processes under a limit of %d open files, more than %d: raise the limit (ulimit -n)", users, n, descriptors, processesMax)
 	}
