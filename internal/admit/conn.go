@@ -18,7 +18,6 @@ type conn struct {
 	closed      atomic.Bool
 
 	working atomic.Int64 // requests at work: several with HTTP/2
-	served  atomic.Int64 // requests begun
 	// last is when bytes came or a request ended, since Connections.base.
 	last atomic.Int64
 
@@ -28,12 +27,7 @@ type conn struct {
 
 func (c *conn) touch() { c.last.Store(int64(c.connections.now())) }
 
-// begin notes that a request is at work, and returns how many there were with it.
-func (c *conn) begin() int64 {
-	c.working.Add(1)
-	return c.served.Add(1)
-}
-
+// end notes that a request is no longer at work.
 func (c *conn) end() {
 	c.touch()
 	c.working.Add(-1)

@@ -51,7 +51,7 @@ func TestUnreadBytesKeepAConnection(t *testing.T) {
 	if n, err := c.Read(b); n != 1 || err != nil {
 		t.Errorf("read %d, %v", n, err)
 	}
-	c.begin()
+	c.working.Add(1)
 	if c.reclaim(ever) {
 		t.Error("a connection with a request at work is reclaimed")
 	}

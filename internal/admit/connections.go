@@ -21,12 +21,10 @@ const (
 	// between two requests: a connection that is closed under a request costs the
 	// client that request.
 	DefaultReclaimIdle = 10 * time.Second
-	// DefaultRecycleServed keeps most requests on a connection that is open.
-	DefaultRecycleServed = 4
+	// DefaultRecycleWait keeps waits short and alike at a small price in
+	// connecting: twice as long, and p95 was half as long again.
+	DefaultRecycleWait = time.Second
 
-	// recycleRoom is the part of the connections above which answers ask clients
-	// to come back on another: soon enough that newcomers find room.
-	recycleRoom = 18
 	// lookEvery is how often, at most, all connections are looked through for idle
 	// ones.
 	lookEvery = 100 * time.Millisecond
@@ -41,10 +39,10 @@ type ConnectionOptions struct {
 	// ReclaimIdle is how long a connection must have rested to be closed while
 	// others wait.
 	ReclaimIdle time.Duration
-	// RecycleServed is how many requests a connection answers, at the least,
-	// before its client is asked to come back on another.
-	RecycleServed int
-	Registerer    prometheus.Registerer
+	// RecycleWait is about how long one waits for a connection, as clients are
+	// asked to give theirs back.
+	RecycleWait time.Duration
+	Registerer  prometheus.Registerer
 }
 
 // Connections are the listeners of an address and the connections they accepted,
@@ -54,6 +52,8 @@ type Connections struct {
 	listeners []net.Listener
 	slots     chan struct{} // one for each open connection
 	waiting   atomic.Int64  // accepted ones without a slot
+	deal      atomic.Int64  // connections that are still to change hands
+	dealt     atomic.Int64  // when that was worked out, since base
 	base      time.Time     // what conn.last counts from
 	done      chan struct{}
 	close     sync.Once
@@ -75,8 +75,8 @@ func Listen(ctx context.Context, addr string, o ConnectionOptions) (*Connections
 	if o.ReclaimIdle <= 0 {
 		o.ReclaimIdle = DefaultReclaimIdle
 	}
-	if o.RecycleServed <= 0 {
-		o.RecycleServed = DefaultRecycleServed
+	if o.RecycleWait <= 0 {
+		o.RecycleWait = DefaultRecycleWait
 	}
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
@@ -85,6 +85,7 @@ func Listen(ctx context.Context, addr string, o ConnectionOptions) (*Connections
 		o: o, slots: make(chan struct{}, o.Max), base: time.Now(),
 		done: make(chan struct{}), conns: map[*conn]struct{}{},
 	}
+	cs.dealt.Store(-int64(dealEvery))
 	if err := cs.register(); err != nil {
 		return nil, err
 	}
@@ -162,20 +163,15 @@ func (cs *Connections) Attach(s *http.Server) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		served := c.begin()
+		c.working.Add(1)
 		defer c.end()
-		if served >= int64(cs.o.RecycleServed) && cs.crowded() {
+		if cs.recycle() {
 			// HTTP/2 takes this header, too, and sends GOAWAY.
 			w.Header()["Connection"] = closing
 			cs.recycled.Inc()
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// crowded tells whether connections should change hands.
-func (cs *Connections) crowded() bool {
-	return len(cs.slots) > cs.o.Max-cs.o.Max/recycleRoom || cs.waiting.Load() > 0
 }
 
 // takeSlot waits for room, and makes some where others rest.
@@ -185,9 +181,9 @@ func (cs *Connections) takeSlot() error {
 		return nil
 	default:
 	}
-	cs.full.Inc()
 	cs.waiting.Add(1)
 	defer cs.waiting.Add(-1)
+	cs.full.Inc()
 	again := time.NewTicker(lookEvery)
 	defer again.Stop()
 	for {

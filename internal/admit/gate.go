@@ -13,10 +13,10 @@
 //
 // A [Budget] divides the process's file descriptors. [Connections] keeps the open
 // connections within its share: past it new ones wait in the kernel, so that the
-// process never meets the limit. Near it the connections change hands: an answer
-// on one that has served some requests asks the client to come back on another;
-// and while others wait, the connection that has rested longest is closed, if it
-// has rested for long and has no unread bytes. Those who send slowly are cut by
+// process never meets the limit. While some wait, connections change hands: so many
+// answers ask their clients to come back on another that who waits has a turn in
+// about a second; and the connection that has rested longest is closed, if it has
+// rested for long and has no unread bytes. Those who send slowly are cut by
 // the HTTP server's timeouts.
 package admit
 
