@@ -22,6 +22,10 @@ import (
 type Config struct {
 	// Addr is the address to listen on.
 	Addr string `koanf:"addr"`
+	// TLSCert and TLSKey are PEM files of a certificate (with its chain) and its
+	// key; with both empty the server speaks plain HTTP.
+	TLSCert string `koanf:"tls_cert"`
+	TLSKey  string `koanf:"tls_key"`
 	// Data is the data folder.
 	Data string `koanf:"data"`
 	// AdminKey is the server's admin key, which manages tenants and keys; empty
@@ -172,6 +176,9 @@ func (c *Config) validate() error {
 	}
 	if err := validAddr(c.Addr); err != nil {
 		bad("addr", "%v", err)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls_cert", "works together with tls_key alone: set both, or neither for plain HTTP")
 	}
 	if c.Data == "" {
 		bad("data", "must name a folder")

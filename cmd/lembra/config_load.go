@@ -38,6 +38,8 @@ func serveFlags(flags *pflag.FlagSet) {
 	flags.String("config", "", "YAML file with settings (LEMBRA_CONFIG)")
 	flags.String("addr", DefaultAddr, "address to listen on")
 	flags.String("data", DefaultData, "data folder")
+	flags.String("tls-cert", "", "PEM file of the certificate for HTTPS, with its chain (default plain HTTP)")
+	flags.String("tls-key", "", "PEM file of the certificate's key")
 	flags.String("shelf-memory", "", "memory for the agents' indexes, such as 4GiB (default a quarter of the machine's)")
 	flags.String("log-level", DefaultLogLevel, "debug, info, warn or error")
 	flags.String("log-format", DefaultLogFormat, "text or json")
@@ -48,6 +50,10 @@ func settingOfFlag(name string) string {
 	switch name {
 	case "addr", "data":
 		return name
+	case "tls-cert":
+		return "tls_cert"
+	case "tls-key":
+		return "tls_key"
 	case "shelf-memory":
 		return "shelf_memory"
 	case "log-level":

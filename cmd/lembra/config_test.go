@@ -80,6 +80,8 @@ func TestConfigErrors(t *testing.T) {
 		{"embedding_model: gpt", "", `embedding_model: "gpt" is unknown: use lembra-hash-1`},
 		{"log: {level: loud}", "", `log.level: "loud" is unknown`},
 		{"log: {format: xml}", "", `log.format: "xml" is unknown`},
+		{"tls_cert: cert.pem", "", "tls_cert: works together with tls_key alone"},
+		{"", "LEMBRA_TLS_KEY=key.pem", "tls_cert: works together with tls_key alone"},
 		{"connections_max: 0", "", "connections_max: must be at least 1"},
 	} {
 		_, err := load(t, c.yaml, []string{c.env})

@@ -32,7 +32,7 @@ func TestFewDescriptors(t *testing.T) {
 	for i := range users {
 		group.Go(func() {
 			transport := &http.Transport{MaxConnsPerHost: 1}
-			t.Cleanup(transport.CloseIdleConnections)
+			defer transport.CloseIdleConnections()
 			client := &http.Client{Transport: transport, Timeout: time.Minute}
 			for j := range requests {
 				if err := memorizeOnce(client, s, fmt.Sprintf("user %d says %d", i, j)); err != nil {

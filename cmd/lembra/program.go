@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,6 +75,7 @@ type Program struct {
 	gate       *admit.Gate
 	budget     admit.Budget
 	clients    *admit.Connections
+	tls        *tls.Config // nil for plain HTTP
 	api        *api.Server
 	http       *http.Server
 	embedder   engine.Embedder
@@ -97,7 +99,10 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	if p.registry, err = observe.NewRegistry(lembra.Version); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
-	// First, so that a wrong address leaves no data folder behind.
+	// First, so that a wrong address or certificate leaves no data folder behind.
+	if err := p.loadCertificate(); err != nil {
+		return err
+	}
 	if err := p.listen(ctx); err != nil {
 		return err
 	}
@@ -130,6 +135,19 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 		return fmt.Errorf("open admission: %w", err)
 	}
 	return p.openAPI()
+}
+
+// loadCertificate reads the certificate, where there is one.
+func (p *Program) loadCertificate() error {
+	if p.config.TLSCert == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(p.config.TLSCert, p.config.TLSKey)
+	if err != nil {
+		return fmt.Errorf("load the certificate of tls_cert and tls_key: %w", err)
+	}
+	p.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	return nil
 }
 
 func (p *Program) listen(ctx context.Context) (err error) {
@@ -206,6 +224,7 @@ func (p *Program) openAPI() (err error) {
 		return fmt.Errorf("open API: %w", err)
 	}
 	p.http = p.api.HTTPServer()
+	p.http.TLSConfig = p.tls
 	p.clients.Attach(p.http)
 	return nil
 }
@@ -214,7 +233,12 @@ func (p *Program) openAPI() (err error) {
 func (p *Program) Budget() admit.Budget { return p.budget }
 
 // URL is where the server listens.
-func (p *Program) URL() string { return "http://" + p.clients.Addr().String() }
+func (p *Program) URL() string {
+	if p.tls != nil {
+		return "https://" + p.clients.Addr().String()
+	}
+	return "http://" + p.clients.Addr().String()
+}
 
 // NewKeyFile is the file with the key that was made for a new data folder, empty
 // where the folder was not new.
@@ -227,6 +251,11 @@ func (p *Program) Run(ctx context.Context) error {
 	served := make(chan error, len(listeners))
 	var group sync.WaitGroup
 	for _, l := range listeners {
+		if p.tls != nil {
+			// Rather than by ServeTLS, which gives each listener a configuration of
+			// its own, so that none knows the others' sessions.
+			l = tls.NewListener(l, p.tls)
+		}
 		group.Go(func() { served <- p.http.Serve(l) })
 	}
 	defer group.Wait()

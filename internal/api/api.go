@@ -49,6 +49,8 @@ const (
 	DefaultBodiesBytesMax  = 256 << 20
 	responseTimeout        = 30 * time.Second // to write an answer, beyond the request's own time
 	errorLinesPerSecondMax = 20
+	// streamsMax is how many requests a connection of HTTP/2 may have at once.
+	streamsMax = 128
 )
 
 // Config is what a Server works with. Memories, Recall, Agents, Access, Keys and
@@ -182,6 +184,8 @@ func (s *Server) HTTPServer() *http.Server {
 		WriteTimeout:      s.c.BodyTimeout + s.c.RequestTimeout + responseTimeout,
 		IdleTimeout:       s.c.IdleTimeout,
 		MaxHeaderBytes:    s.c.HeaderBytesMax,
+		// Each request of a connection passes the gate by itself.
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsMax},
 		ErrorLog:          slog.NewLogLogger(s.c.Logger.Handler(), slog.LevelWarn),
 	}
 }

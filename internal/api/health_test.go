@@ -124,7 +124,7 @@ func TestMetrics(t *testing.T) {
 func TestHTTPServerHasTimeouts(t *testing.T) {
 	h := newLab(t).server.HTTPServer()
 	if h.ReadHeaderTimeout <= 0 || h.ReadTimeout <= 0 || h.IdleTimeout <= 0 || h.MaxHeaderBytes <= 0 ||
-		h.WriteTimeout <= DefaultBodyTimeout+DefaultRequestTimeout {
+		h.WriteTimeout <= DefaultBodyTimeout+DefaultRequestTimeout || h.HTTP2.MaxConcurrentStreams <= 0 {
 		t.Errorf("%+v", h)
 	}
 	if _, err := New(Config{}); err == nil {
