@@ -20,11 +20,11 @@ func TestPlanProcesses(t *testing.T) {
 		descriptors uint64
 		want        plan
 	}{
-		{6400, 20000, plan{
+		{25000, 20000, plan{
 			segments: []string{"0:1/2", "1/2:1"}, sequence: "0,1/2,1",
 			localIPs: []string{"127.0.1.1-127.0.1.8", "127.0.2.1-127.0.2.8"},
 		}},
-		{3200, 20000, plan{segments: []string{""}, localIPs: []string{"127.0.1.1-127.0.1.8"}}},
+		{19500, 20000, plan{segments: []string{""}, localIPs: []string{"127.0.1.1-127.0.1.8"}}},
 		{1200, 1024, plan{
 			segments: []string{"0:1/3", "1/3:2/3", "2/3:1"}, sequence: "0,1/3,2/3,1",
 			localIPs: []string{"127.0.1.1-127.0.1.8", "127.0.2.1-127.0.2.8", "127.0.3.1-127.0.3.8"},

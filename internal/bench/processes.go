@@ -28,9 +28,6 @@ import (
 const (
 	// descriptorsOfK6 is what a k6 process needs beside its users' connections.
 	descriptorsOfK6 = 500
-	// usersEach bounds the users of a process. More of them keep the goroutine
-	// that counts waiting for so long that the seconds are told late.
-	usersEach = 3200
 	// ipsEach are the source addresses of a process on loopback: with more than
 	// about 10,000 sockets from one address to one port the kernel spends its
 	// time looking for free ports.
@@ -48,14 +45,14 @@ type plan struct {
 	localIPs []string // empty: the machine's own choice
 }
 
-// planProcesses splits users so that each process has descriptors for its own,
-// and time to count what they do.
+// planProcesses splits users so that each process has descriptors for its own.
+// There are no more processes than that takes: on a machine that is busy, users
+// of one process cost less than those of several.
 func planProcesses(users, atLeast int, descriptors uint64, loopback bool) (plan, error) {
 	each := int(min(descriptors, 1<<30)) - descriptorsOfK6
 	if each < 1 {
 		return plan{}, fmt.Errorf("the limit of %d open files leaves none for users: raise it (ulimit -n)", descriptors)
 	}
-	each = min(each, usersEach)
 	n := max(1, atLeast, (users+each-1)/each)
 	if n > processesMax {
 		return plan{}, fmt.Errorf("%d users need %d k6 processes under a limit of %d open files, more than %d: raise the limit (ulimit -n)", users, n, descriptors, processesMax)
@@ -245,7 +242,8 @@ func (p *process) wait(line func(string)) error {
 	defer p.mu.Unlock()
 	p.ended = true
 	p.EndedAt = time.Now().UTC()
-	p.ExitCode = p.command.ProcessState.ExitCode()
+	state := p.command.ProcessState
+	p.ExitCode, p.CPUS = state.ExitCode(), round((state.UserTime() + state.SystemTime()).Seconds())
 	if err != nil {
 		p.Error = err.Error()
 		if last := p.output.last(); last != "" && p.ExitCode > 0 {

@@ -142,6 +142,7 @@ type Process struct {
 	EndedAt  time.Time `json:"ended_at,omitzero"`
 	ExitCode int       `json:"exit_code"` // -1 where a signal ended it
 	Error    string    `json:"error,omitempty"`
+	CPUS     float64   `json:"cpu_s"` // the processor time it took, in seconds
 }
 
 // ProbeSummary counts the probe's recalls: each had to find a memory that was
