@@ -22,7 +22,7 @@ type benchOptions struct {
 	connection
 
 	tenant, agent, session, serverType string
-	vus                                int
+	vus, processes                     int
 	timeout                            time.Duration
 	sleep, verify                      string
 	stages, thresholds                 []string
@@ -88,6 +88,7 @@ func (o *benchOptions) declare(command *cobra.Command) {
 	flags.StringArrayVar(&o.stages, "stage", nil, "DURATION:USERS, a leg of the ramp; given once or more, they replace the profile's, from 0 users")
 	flags.StringArrayVar(&o.thresholds, "threshold", nil, "METRIC:EXPRESSION, a bound to keep; given once or more, they replace "+strings.Join(bench.DefaultThresholds(), ", "))
 	flags.StringVar(&o.verify, "verify", verifySample, "which acknowledged memories to read back: "+verifySample+" or "+verifyAll)
+	flags.IntVar(&o.processes, "processes", 0, "k6 processes at least (default as few as the limit of open files allows)")
 	flags.BoolVar(&o.noProbe, "no-probe", false, "do not recall, each second, what was acknowledged the second before")
 	flags.StringVar(&o.serverLog, "server-log", "", "file that the server writes its log to")
 	flags.StringVar(&o.serverLogCommand, "server-log-command", "", "shell command that prints the server's log as it comes")
@@ -117,7 +118,7 @@ func (c *cli) benchConfig(o *benchOptions, args []string) (bench.Config, error) 
 		TenantID: or(o.tenant, "TENANT_ID", access.DefaultTenant), AgentID: or(o.agent, "AGENT_ID", "bench"),
 		Session:    or(o.session, "BENCH_SESSION", "bench-"+now.Format("20060102-150405")),
 		ServerType: or(o.serverType, "SERVER_TYPE", "local"),
-		NoProbe:    o.noProbe, ServerLog: o.serverLog, ServerLogCommand: o.serverLogCommand,
+		Processes:  o.processes, NoProbe: o.noProbe, ServerLog: o.serverLog, ServerLogCommand: o.serverLogCommand,
 		Progress: c.stderr, Terminal: isTerminal(c.stderr),
 	}
 	var err error

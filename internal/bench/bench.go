@@ -89,7 +89,9 @@ type Config struct {
 	Progress io.Writer
 	Terminal bool
 
-	processes int // at least; set by tests
+	// Processes is how many k6 processes there are at least: fewer of them cost
+	// less, more of them let no user wait long for its turn on a busy machine.
+	Processes int
 }
 
 // A conductor is a run under way.
@@ -146,7 +148,7 @@ func (c *conductor) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.plan, err = planProcesses(c.maxUsers(), c.processes, descriptors, isLoopback(ctx, c.URL)); err != nil {
+	if c.plan, err = planProcesses(c.maxUsers(), c.Processes, descriptors, isLoopback(ctx, c.URL)); err != nil {
 		return err
 	}
 	if c.version, err = k6Version(ctx, c.K6); err != nil {
@@ -190,6 +192,8 @@ func (c *conductor) complete() error {
 		return err
 	case c.MaxVUs < 1 || c.MaxVUs > vusMax:
 		return fmt.Errorf("the number of users must be between 1 and %d", vusMax)
+	case c.Processes < 0 || c.Processes > processesMax:
+		return fmt.Errorf("the number of k6 processes must be at most %d", processesMax)
 	case c.Timeout < 0 || c.Sleep < 0:
 		return errors.New("the timeout and the sleep between requests must not be negative")
 	case c.TenantID == "" || c.AgentID == "" || c.Session == "":

@@ -266,7 +266,7 @@ func TestChecksAreHonest(t *testing.T) {
 	conf := config(t, server.URL, k6)
 	conf.Stages = []run.Stage{{EndS: 1, StartTarget: 4, Target: 4}}
 	conf.NoProbe, conf.VerifyAll = true, true
-	conf.processes = 2
+	conf.Processes = 2
 	got, err := Run(t.Context(), conf)
 	if err != nil {
 		t.Fatal(err)
@@ -335,6 +335,7 @@ func TestRunRefuses(t *testing.T) {
 		`no script "dream"`:             func(c *Config) { c.Script = "dream" },
 		`no profile "siege"`:            func(c *Config) { c.TestType = "siege" },
 		"between 1 and 1000000":         func(c *Config) { c.MaxVUs = -1 },
+		"processes must be at most":     func(c *Config) { c.Processes = 999 },
 		"must be named":                 func(c *Config) { c.AgentID = "" },
 		"must not be negative":          func(c *Config) { c.Sleep = -1 },
 		"not both":                      func(c *Config) { c.ServerLog, c.ServerLogCommand = "x", "y" },
