@@ -73,6 +73,12 @@ type LimitsConfig struct {
 	ForgetMax        int  `koanf:"forget_max"`
 	RecallAgentsMax  int  `koanf:"recall_agents_max"`
 	FilterNodesMax   int  `koanf:"filter_nodes_max"`
+	// How many requests a tenant, and a key, may send in a second, and how many at
+	// once after a rest; 0 for no bound, and for a burst of a second's.
+	TenantRequestsPerSecond int `koanf:"tenant_requests_per_second"`
+	TenantRequestsBurst     int `koanf:"tenant_requests_burst"`
+	KeyRequestsPerSecond    int `koanf:"key_requests_per_second"`
+	KeyRequestsBurst        int `koanf:"key_requests_burst"`
 }
 
 // TimeoutsConfig bounds what a connection or request may take.
@@ -212,6 +218,11 @@ func (c *Config) validate() error {
 			bad(setting, "must be at least 1")
 		}
 	}
+	for setting, n := range c.rates() {
+		if n < 0 {
+			bad(setting, "must be at least 0, which means no bound")
+		}
+	}
 	for setting, d := range c.durations() {
 		if d < time.Millisecond {
 			bad(setting, "must be at least 1ms")
@@ -235,6 +246,14 @@ func (c *Config) counts() map[string]int64 {
 		"limits.json_depth_max": int64(l.JSONDepthMax), "limits.batch_max": int64(l.BatchMax), "limits.top_k_max": int64(l.TopKMax),
 		"limits.page_max": int64(l.PageMax), "limits.forget_max": int64(l.ForgetMax),
 		"limits.recall_agents_max": int64(l.RecallAgentsMax), "limits.filter_nodes_max": int64(l.FilterNodesMax),
+	}
+}
+
+func (c *Config) rates() map[string]int {
+	l := c.Limits
+	return map[string]int{
+		"limits.tenant_requests_per_second": l.TenantRequestsPerSecond, "limits.tenant_requests_burst": l.TenantRequestsBurst,
+		"limits.key_requests_per_second": l.KeyRequestsPerSecond, "limits.key_requests_burst": l.KeyRequestsBurst,
 	}
 }
 

@@ -82,6 +82,7 @@ func TestConfigErrors(t *testing.T) {
 		{"log: {format: xml}", "", `log.format: "xml" is unknown`},
 		{"tls_cert: cert.pem", "", "tls_cert: works together with tls_key alone"},
 		{"", "LEMBRA_TLS_KEY=key.pem", "tls_cert: works together with tls_key alone"},
+		{"limits: {key_requests_burst: -1}", "", "limits.key_requests_burst: must be at least 0"},
 		{"connections_max: 0", "", "connections_max: must be at least 1"},
 	} {
 		_, err := load(t, c.yaml, []string{c.env})

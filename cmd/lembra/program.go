@@ -212,10 +212,21 @@ func (p *Program) ensureDefaultKey(ctx context.Context) error {
 }
 
 func (p *Program) openAPI() (err error) {
-	t := p.config.Timeouts
+	t, l := p.config.Timeouts, p.config.Limits
+	rates, err := admit.NewRates(
+		admit.Rate{PerSecond: l.TenantRequestsPerSecond, Burst: l.TenantRequestsBurst},
+		admit.Rate{PerSecond: l.KeyRequestsPerSecond, Burst: l.KeyRequestsBurst}, p.registry,
+	)
+	if err != nil {
+		return fmt.Errorf("open admission: %w", err)
+	}
+	var bounds api.Rates
+	if rates != nil {
+		bounds = rates
+	}
 	p.api, err = api.New(api.Config{
-		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate,
-		Limits: p.config.Limits.limits(), BodiesBytesMax: int64(p.config.Limits.BodiesBytesMax),
+		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Rates: bounds,
+		Limits: l.limits(), BodiesBytesMax: int64(l.BodiesBytesMax),
 		RequestTimeout: t.Request, HeaderTimeout: t.Header, BodyTimeout: t.Body, IdleTimeout: t.Idle,
 		Health: p.health, Ready: p.store.Writable,
 		Logger: p.logger, Registerer: p.registry, Gatherer: p.registry,

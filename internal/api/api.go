@@ -39,6 +39,15 @@ type Admission interface {
 	Release()
 }
 
+// Rates bound how many requests a tenant and a key send; admit.Rates is one.
+type Rates interface {
+	// Policy is the value of the field RateLimit-Policy.
+	Policy() string
+	// Take counts a request of p. It returns the value of the field RateLimit, and
+	// CodeRateLimited where the request is one too many.
+	Take(p lembra.Principal) (string, error)
+}
+
 // The defaults of Config.
 const (
 	DefaultRequestTimeout  = 30 * time.Second
@@ -62,6 +71,8 @@ type Config struct {
 	Access    Access
 	Keys      Keys
 	Admission Admission
+	// Rates bound the requests of tenants and keys; nil for no bounds.
+	Rates Rates
 
 	// Limits bound requests; the default ones where zero.
 	Limits lembra.Limits
@@ -185,7 +196,7 @@ func (s *Server) HTTPServer() *http.Server {
 		IdleTimeout:       s.c.IdleTimeout,
 		MaxHeaderBytes:    s.c.HeaderBytesMax,
 		// Each request of a connection passes the gate by itself.
-		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsMax},
-		ErrorLog:          slog.NewLogLogger(s.c.Logger.Handler(), slog.LevelWarn),
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: streamsMax},
+		ErrorLog: slog.NewLogLogger(s.c.Logger.Handler(), slog.LevelWarn),
 	}
 }

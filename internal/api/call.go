@@ -97,6 +97,11 @@ func (c *call) run() error {
 		if err := c.authorize(rt.need); err != nil {
 			return err
 		}
+		if c.s.c.Rates != nil {
+			if err := c.takeRate(); err != nil {
+				return err
+			}
+		}
 		if c.r.URL.RawQuery != "" {
 			if err := c.parseQuery(rt.parameters); err != nil {
 				return err
@@ -104,6 +109,21 @@ func (c *call) run() error {
 		}
 	}
 	return rt.handle(c.s, c)
+}
+
+// takeRate counts the request against its tenant's and its key's rate, and tells
+// the client how they stand (draft-ietf-httpapi-ratelimit-headers).
+func (c *call) takeRate() error {
+	limit, err := c.s.c.Rates.Take(c.principal)
+	if limit != "" {
+		h := c.w.Header()
+		h["Ratelimit-Policy"] = []string{c.s.c.Rates.Policy()}
+		h["Ratelimit"] = []string{limit}
+	}
+	if err != nil {
+		return fmt.Errorf("count request: %w", err)
+	}
+	return nil
 }
 
 func (c *call) parseQuery(allowed []string) error {

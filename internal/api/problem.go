@@ -70,7 +70,7 @@ func statusOf(code lembra.Code) (status int, title string) {
 	case lembra.CodeTooManyAgents:
 		return http.StatusUnprocessableEntity, "Too many agents"
 	case lembra.CodeRateLimited:
-		return http.StatusTooManyRequests, "Too many requests with this key"
+		return http.StatusTooManyRequests, "Too many requests"
 	case lembra.CodeOverloaded:
 		return http.StatusServiceUnavailable, "The server is busy"
 	case lembra.CodeStoreReadOnly:
