@@ -26,6 +26,7 @@ const (
 	CodeAgentTooLarge    Code = "agent_too_large"    // the agent would outgrow the shelf memory
 	CodeTooManyAgents    Code = "too_many_agents"    // a recall or forget over too many agents
 	CodeRateLimited      Code = "rate_limited"       // more requests than the tenant or the key may send
+	CodeQuota            Code = "quota_exceeded"     // the tenant has as many memories as it may
 	CodeOverloaded       Code = "overloaded"         // the server is busy: retry later
 	CodeStoreReadOnly    Code = "store_read_only"    // the store cannot write (disk full, say)
 	CodeUnavailable      Code = "unavailable"        // shutting down, or a dependency is down

@@ -198,6 +198,8 @@ func problem(response *http.Response, body []byte) (outcome, error) {
 	switch e.Code {
 	case lembra.CodeOverloaded, lembra.CodeRateLimited, lembra.CodeStoreReadOnly:
 		return refused, e
+	case lembra.CodeQuota: // it does not pass by waiting
+		return final, e
 	}
 	return unknown, e
 }

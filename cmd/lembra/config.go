@@ -79,6 +79,8 @@ type LimitsConfig struct {
 	TenantRequestsBurst     int `koanf:"tenant_requests_burst"`
 	KeyRequestsPerSecond    int `koanf:"key_requests_per_second"`
 	KeyRequestsBurst        int `koanf:"key_requests_burst"`
+	// TenantMemoriesMax is how many memories a tenant may have; 0 for no bound.
+	TenantMemoriesMax int `koanf:"tenant_memories_max"`
 }
 
 // TimeoutsConfig bounds what a connection or request may take.
@@ -254,6 +256,7 @@ func (c *Config) rates() map[string]int {
 	return map[string]int{
 		"limits.tenant_requests_per_second": l.TenantRequestsPerSecond, "limits.tenant_requests_burst": l.TenantRequestsBurst,
 		"limits.key_requests_per_second": l.KeyRequestsPerSecond, "limits.key_requests_burst": l.KeyRequestsBurst,
+		"limits.tenant_memories_max": l.TenantMemoriesMax,
 	}
 }
 

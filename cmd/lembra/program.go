@@ -224,8 +224,12 @@ func (p *Program) openAPI() (err error) {
 	if rates != nil {
 		bounds = rates
 	}
+	quota, err := p.quota()
+	if err != nil {
+		return err
+	}
 	p.api, err = api.New(api.Config{
-		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Rates: bounds,
+		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Rates: bounds, Quota: quota,
 		Limits: l.limits(), BodiesBytesMax: int64(l.BodiesBytesMax),
 		RequestTimeout: t.Request, HeaderTimeout: t.Header, BodyTimeout: t.Body, IdleTimeout: t.Idle,
 		Health: p.health, Ready: p.store.Writable,
@@ -238,6 +242,22 @@ func (p *Program) openAPI() (err error) {
 	p.http.TLSConfig = p.tls
 	p.clients.Attach(p.http)
 	return nil
+}
+
+// quota bounds the memories of a tenant, where that is set.
+func (p *Program) quota() (api.Quota, error) {
+	most := p.config.Limits.TenantMemoriesMax
+	if most == 0 {
+		return nil, nil
+	}
+	quota, err := admit.NewQuota(most, func(ctx context.Context, tenant lembra.Tenant) (int64, error) {
+		stats, err := p.engine.Stats(ctx, tenant)
+		return int64(stats.TotalMemories), err //nolint:wrapcheck // the quota wraps it
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open admission: %w", err)
+	}
+	return quota, nil
 }
 
 // Budget is what the process's file descriptors are for.

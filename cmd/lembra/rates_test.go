@@ -3,10 +3,43 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"lembra"
 	"lembra/client"
 )
+
+// A tenant at its quota stores no more until it deletes some; nothing else is
+// refused.
+func TestQuotaSetting(t *testing.T) {
+	dir := t.TempDir()
+	config := testConfig(dir)
+	config.Limits.TenantMemoriesMax = 3
+	p := boot(t, config, Parts{})
+	c := dial(t, p.URL(), defaultKey(t, dir), client.WithAttempts(1))
+	for i := range 3 {
+		m := memoryOf("a", "one of three")
+		m.MemoryID = string(rune('a' + i))
+		if _, err := c.Memorize(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := c.Memorize(t.Context(), memoryOf("b", "one too many"))
+	if lembra.CodeOf(err) != lembra.CodeQuota || !strings.Contains(err.Error(), "limits.tenant_memories_max") {
+		t.Errorf("the fourth: %v", err)
+	}
+	if err := c.Delete(t.Context(), "a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if _, err = c.Memorize(t.Context(), memoryOf("b", "another third")); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after a deletion: %v", err)
+		}
+	}
+}
 
 // The settings of rates reach the requests of tenants and keys.
 func TestRateSettings(t *testing.T) {

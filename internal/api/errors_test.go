@@ -21,7 +21,7 @@ func TestErrorsOfTheEngine(t *testing.T) {
 		lembra.CodeNotFound, lembra.CodeMethodNotAllowed, lembra.CodeConflict, lembra.CodeAmbiguous, lembra.CodeIdempotency,
 		lembra.CodeVersionMismatch, lembra.CodeUnsupportedMedia, lembra.CodeAgentTooLarge, lembra.CodeTooManyAgents,
 		lembra.CodeRateLimited, lembra.CodeOverloaded, lembra.CodeStoreReadOnly, lembra.CodeUnavailable, lembra.CodeDeadline,
-		lembra.CodeInternal,
+		lembra.CodeInternal, lembra.CodeQuota,
 	}
 	for _, code := range codes {
 		l.logs.Reset()

@@ -56,12 +56,9 @@ func (s *Server) memorize(c *call) error {
 	if err := requests[0].Validate(s.c.Limits); err != nil {
 		return err
 	}
-	if err := c.turn(); err != nil {
+	outcomes, err := c.store(key, requests, 1)
+	if err != nil {
 		return err
-	}
-	outcomes := s.c.Memories.Memorize(c.ctx, c.principal, key, requests)
-	if len(outcomes) != 1 {
-		return fmt.Errorf("memorize one: %d outcomes", len(outcomes))
 	}
 	if e := outcomes[0].Error; e != nil {
 		return e
@@ -74,6 +71,49 @@ func (s *Server) memorize(c *call) error {
 	}
 	c.send(http.StatusOK, s.headers.json)
 	return nil
+}
+
+// store has memories stored, good of which can be, when it is the call's turn and
+// within the tenant's quota.
+func (c *call) store(key string, requests []lembra.MemorizeRequest, good int) ([]lembra.MemorizeOutcome, error) {
+	if err := c.turn(); err != nil {
+		return nil, err
+	}
+	stored := 0
+	if quota := c.s.c.Quota; quota != nil {
+		if err := quota.Reserve(c.ctx, c.principal.Tenant, good); err != nil {
+			return nil, c.overQuota(err)
+		}
+		defer func() { quota.Release(c.principal.Tenant, good, stored) }()
+	}
+	outcomes := c.s.c.Memories.Memorize(c.ctx, c.principal, key, requests)
+	if len(outcomes) != len(requests) {
+		return nil, fmt.Errorf("memorize %d: %d outcomes", len(requests), len(outcomes))
+	}
+	if c.s.c.Quota != nil {
+		stored = min(countStored(outcomes), good)
+	}
+	return outcomes, nil
+}
+
+// overQuota tells the client how the tenant stands, beside its rates.
+func (c *call) overQuota(err error) error {
+	if e, ok := errors.AsType[*lembra.Error](err); ok && e.Code == lembra.CodeQuota {
+		h := c.w.Header()
+		h.Add("RateLimit-Policy", fmt.Sprintf(`"memories";q=%d`, e.Limit))
+		h.Add("RateLimit", `"memories";r=0`)
+	}
+	return fmt.Errorf("reserve room: %w", err)
+}
+
+// countStored counts the memories that were stored, or may have been.
+func countStored(outcomes []lembra.MemorizeOutcome) (n int) {
+	for _, o := range outcomes {
+		if o.Error == nil || o.Error.Code == lembra.CodeDeadline || o.Error.Code == lembra.CodeInternal {
+			n++
+		}
+	}
+	return n
 }
 
 // appendMemorized encodes the one answer that is asked for many thousand times a
@@ -129,12 +169,8 @@ func (s *Server) memorizeBatch(c *call) error {
 	}
 	outcomes := make([]lembra.MemorizeOutcome, len(batch.memories))
 	if good > 0 {
-		if err := c.turn(); err != nil {
+		if outcomes, err = c.store(key, batch.memories, good); err != nil {
 			return err
-		}
-		outcomes = s.c.Memories.Memorize(c.ctx, c.principal, key, batch.memories)
-		if len(outcomes) != len(batch.memories) {
-			return fmt.Errorf("memorize %d: %d outcomes", len(batch.memories), len(outcomes))
 		}
 	}
 	for i, e := range batch.errors {

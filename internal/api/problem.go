@@ -71,6 +71,8 @@ func statusOf(code lembra.Code) (status int, title string) {
 		return http.StatusUnprocessableEntity, "Too many agents"
 	case lembra.CodeRateLimited:
 		return http.StatusTooManyRequests, "Too many requests"
+	case lembra.CodeQuota:
+		return http.StatusTooManyRequests, "The tenant's quota is used up"
 	case lembra.CodeOverloaded:
 		return http.StatusServiceUnavailable, "The server is busy"
 	case lembra.CodeStoreReadOnly:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -50,4 +51,41 @@ func TestRatesAreToldAndRefused(t *testing.T) {
 	if l.fake.called != "" {
 		t.Errorf("a refused request called %q", l.fake.called)
 	}
+}
+
+// aQuota lets a number of memories in.
+type aQuota struct{ left, released, stored int }
+
+func (q *aQuota) Reserve(_ context.Context, tenant lembra.Tenant, n int) error {
+	if tenant.ID == "" || n > q.left {
+		return &lembra.Error{Code: lembra.CodeQuota, Limit: 5, Message: "no room"}
+	}
+	q.left -= n
+	return nil
+}
+
+func (q *aQuota) Release(_ lembra.Tenant, n, stored int) {
+	q.released += n
+	q.stored += stored
+}
+
+// What is to be stored takes from the quota, whether alone or in a batch, and what
+// failed is given back.
+func TestQuotaIsAsked(t *testing.T) {
+	q := &aQuota{left: 4}
+	l := newLab(t, func(c *Config) { c.Quota = q })
+	wantStatus(t, l.send("POST", "/memorize", keyWrite, memory), 200)
+	wantStatus(t, l.send("POST", "/memorize/batch", keyWrite, `{"memories":[`+memory+`,{},`+memory+`]}`), 200)
+	l.fake.err = &lembra.Error{Code: lembra.CodeStoreReadOnly, Message: "the disk is full"}
+	wantStatus(t, l.send("POST", "/memorize", keyWrite, memory), 503)
+	l.fake.err = nil
+	if q.left != 0 || q.released != 4 || q.stored != 3 {
+		t.Errorf("%+v, want 4 reserved and released, and 3 stored", q)
+	}
+	w := l.send("POST", "/memorize", keyWrite, memory)
+	wantProblem(t, w, lembra.CodeQuota, "")
+	if w.Header().Get("RateLimit") != `"memories";r=0` || w.Header().Get("RateLimit-Policy") != `"memories";q=5` {
+		t.Errorf("%v", w.Header())
+	}
+	wantStatus(t, l.send("POST", "/recall", keyRead, `{"query":"q","agent_id":"a"}`), 200)
 }
