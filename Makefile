@@ -8,7 +8,7 @@ BENCH     ?= ^Benchmark(Agent|ColdAfter|Beside)$$
 BENCHTIME ?= 1x
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fmt bench bench-write stress crash fuzz generate tools k6 clean
+.PHONY: help build run test lint fmt bench bench-write eval stress crash fuzz generate tools k6 clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: ## measure agents of 1k to 1M memories (BENCH=regexp chooses)
 
 bench-write: build ## measure durable POST /memorize against the bare server
 	scripts/bench-write.sh
+
+eval: build ## measure recall on the labelled sets in ../shared/data
+	scripts/eval.sh
 
 stress: build k6 ## 25,000 virtual users against a server of its own, and the report
 	scripts/stress.sh

@@ -120,6 +120,7 @@ default http://127.0.0.1:8080 with the key in ./lembra-data/default.key, or what
 		c.serveCommand(), c.configCommand(), c.keyCommand(), c.tenantCommand(),
 		c.importCommand(), c.recallCommand(), c.forgetCommand(), c.statsCommand(),
 		c.healthCommand(), c.versionCommand(), c.benchCommand(), newBenchBareCommand(), c.reportCommand(),
+		c.evalCommand(),
 	)
 	c.mark(root)
 	return root
