@@ -294,7 +294,8 @@ func (c *cli) ownServer(ctx context.Context, config Config) (url, key string, st
 	}
 	config.Addr, config.Data = "127.0.0.1:0", filepath.Join(folder, "data")
 	config.TLSCert, config.TLSKey = "", "" // no certificate is for 127.0.0.1
-	config.Limits.TenantRequestsPerSecond, config.Limits.KeyRequestsPerSecond = 0, 0
+	l := &config.Limits                    // its only tenant is the evaluation
+	l.TenantRequestsPerSecond, l.KeyRequestsPerSecond, l.TenantMemoriesMax = 0, 0, 0
 	logger, err := observe.NewLogger(c.stderr, "warn", config.Log.Format)
 	if err != nil {
 		return "", "", nil, errors.Join(fmt.Errorf("open log: %w", err), os.RemoveAll(folder))
