@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -253,7 +254,14 @@ func (w *writer) take() []*operation {
 }
 
 func (w *writer) run() {
-	for ops := w.take(); ops != nil; ops = w.take() {
+	for {
+		// Requests that are ready to run may have a write for this append: on a busy
+		// machine they come along, and share its sync.
+		runtime.Gosched()
+		ops := w.take()
+		if ops == nil {
+			return
+		}
 		for wait := retryWaitMin; len(ops) > 0; {
 			left, err := w.round(w.e.ctx, ops)
 			if err != nil {

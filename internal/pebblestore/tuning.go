@@ -28,7 +28,7 @@ const (
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          s.options.FS,
+		FS:                          yieldingFS{s.options.FS},
 		Lock:                        s.lock,
 		CacheSize:                   s.options.CacheBytes,
 		MaxOpenFiles:                s.options.FilesMax,
