@@ -43,7 +43,10 @@ func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.mu.Lock()
-		c.touch()
+		now := c.connections.now()
+		if last := time.Duration(c.last.Swap(int64(now))); c.working.Load() == 0 {
+			c.connections.pauses.note(now-last, now)
+		}
 		if c.reclaiming {
 			// The request came first: it is answered.
 			c.reclaiming = false

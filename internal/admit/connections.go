@@ -37,7 +37,8 @@ type ConnectionOptions struct {
 	// Max is how many connections may be open at once.
 	Max int
 	// ReclaimIdle is how long a connection must have rested to be closed while
-	// others wait.
+	// others wait; twice as long as clients have paused lately, if that is longer,
+	// but three times ReclaimIdle at most.
 	ReclaimIdle time.Duration
 	// RecycleWait is about how long one waits for a connection, as clients are
 	// asked to give theirs back.
@@ -55,6 +56,7 @@ type Connections struct {
 	deal      atomic.Int64  // connections that are still to change hands
 	dealt     atomic.Int64  // when that was worked out, since base
 	base      time.Time     // what conn.last counts from
+	pauses    pauses
 	done      chan struct{}
 	close     sync.Once
 
@@ -206,7 +208,7 @@ func (cs *Connections) reclaim() {
 		if c == nil {
 			return
 		}
-		if c.reclaim(cs.now() - cs.o.ReclaimIdle) {
+		if c.reclaim(cs.now() - cs.pauses.rest(cs.o.ReclaimIdle)) {
 			cs.reclaimed.Inc()
 			return
 		}
@@ -221,8 +223,9 @@ func (cs *Connections) longestIdle() *conn {
 	if now := cs.now(); now >= cs.looked+lookEvery {
 		cs.looked = now
 		var idle []*conn
+		then := now - cs.pauses.rest(cs.o.ReclaimIdle)
 		for c := range cs.conns {
-			if c.restsSince(now - cs.o.ReclaimIdle) {
+			if c.restsSince(then) {
 				idle = append(idle, c)
 			}
 		}

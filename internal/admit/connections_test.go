@@ -253,6 +253,25 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
+// Where clients pause for long, a connection is idle only after longer.
+func TestPausesOfClients(t *testing.T) {
+	s := newSite(t, admit.ConnectionOptions{Max: 2, ReclaimIdle: idle})
+	paused, resting := s.user(), s.user()
+	paused.get()
+	time.Sleep(idle * 9 / 10)
+	paused.send("GET /slow HTTP/1.1\r\nHost: lembra\r\n\r\n")
+	resting.get()
+	start := time.Now()
+	s.user().send(get)
+	if !resting.closed(10 * idle) {
+		t.Error("an idle connection keeps its place for ever")
+	}
+	if rested := time.Since(start); rested < idle*3/2 {
+		t.Errorf("a connection is closed after %v, when another has paused nearly %v", rested, idle)
+	}
+	close(s.hold)
+}
+
 // A connection that is at work, that rests for a moment only, or that has sent part
 // of a request keeps its place.
 func TestBusyConnectionsKeepTheirPlace(t *testing.T) {
