@@ -34,7 +34,7 @@ const (
 	ipsEach      = 8
 	processesMax = 250 // 127.0.1.x to 127.0.250.x
 
-	yields    = 10               // k6's nice value
+	yields    = 4                // k6's nice value
 	stopGrace = 45 * time.Second // k6's own grace is 30 s
 	logMax    = 8 << 20          // of what one k6 process prints
 )
@@ -199,11 +199,6 @@ func (c *conductor) environment(i int) []string {
 	}
 	if _, ok := os.LookupEnv("GOGC"); !ok {
 		env = append(env, c.memory()...)
-	}
-	if _, ok := os.LookupEnv("GOMAXPROCS"); !ok {
-		// The processes share the processors: with two, a fifth more requests were
-		// sent when each kept to one of two processors.
-		env = append(env, "GOMAXPROCS="+strconv.Itoa(max(1, runtime.NumCPU()/len(c.plan.segments))))
 	}
 	for _, v := range c.variables() {
 		env = append(env, v.Name+"="+v.Value)
