@@ -8,7 +8,7 @@ BENCH     ?= ^Benchmark(Agent|ColdAfter|Beside)$$
 BENCHTIME ?= 1x
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fmt bench bench-write eval stress crash fuzz generate tools k6 clean
+.PHONY: help build run test lint fmt bench bench-write eval stress crash chaos fuzz generate tools k6 clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ stress: build k6 ## 25,000 virtual users against a server of its own, and the re
 
 crash: ## kill -9 the server under load, ROUNDS=100 times, and check what it kept
 	$(GO) test -count 1 -timeout 2h -v -run "^TestCrash$$" ./cmd/lembra -crash.rounds=$(ROUNDS)
+
+chaos: ## crowds, slow senders, a slow model, kill -9, a full disk: what the server stands, in five minutes
+	$(GO) test -count 1 -timeout 20m -v -run "^TestChaos" ./cmd/lembra -chaos
 
 fuzz: ## run each fuzz target for FUZZTIME=10s
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh

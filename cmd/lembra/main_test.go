@@ -16,6 +16,8 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(leakless{m}, map[string]func(){
 		"lembra":       main,
+		"lembra-load":  chaosLoadMain,
+		"lembra-slow":  lembraSlowMain,
 		"lembra-fatal": func() { (&cli{stderr: os.Stderr}).endFatally(errors.New("input/output error")) },
 	})
 }
