@@ -33,7 +33,7 @@ func TestChaosSlowEmbedder(t *testing.T) {
 		t.Fatalf("memories are stored in %d seconds only", len(r.Seconds))
 	}
 	// The first second and the last are not whole.
-	seconds := r.Seconds[1:len(r.Seconds)-1]
+	seconds := r.Seconds[1 : len(r.Seconds)-1]
 	perSecond := float64(sum(seconds)) / float64(len(seconds))
 	if *chaos {
 		if perSecond < 90 {

@@ -1,0 +1,41 @@
+package main_test
+
+import (
+	"testing"
+	"time"
+
+	command "lembra/cmd/lembra"
+)
+
+// TestChaosSlowSenders: good users hardly notice thousands who send a byte now and
+// then and never end.
+func TestChaosSlowSenders(t *testing.T) {
+	c := serveScene(t)
+	phase := full(15*time.Second, time.Second)
+	measure := func() command.ChaosResult {
+		good := c.start(t, 0, command.ChaosLoad{
+			Does: command.ChaosMemorize, Agent: "good", Sources: sources(0), Users: full(500, 20),
+			Ramp: phase / 8, Pause: 50 * time.Millisecond,
+		})
+		time.Sleep(phase)
+		r := good.stop(t)
+		quietly(t, "good users", r)
+		return r
+	}
+	alone := measure()
+	ramp := full(5*time.Second, 100*time.Millisecond)
+	senders := c.start(t, 10, command.ChaosLoad{
+		Does: command.ChaosDrip, Sources: sources(1), Users: full(5000, 50), Ramp: ramp, Pause: time.Second,
+	})
+	time.Sleep(ramp + phase/5)
+	beside := measure()
+	slow := senders.stop(t)
+	if slow.Begun != senders.plan.Users || slow.Failures["connect"] > 0 || *chaos && slow.Failures["cut"] == 0 {
+		t.Errorf("%d slow senders connected, and met: %v", slow.Begun, slow.Failures)
+	}
+	if *chaos && beside.OK.P99 > 2*alone.OK.P99 {
+		t.Errorf("p99 of good users is %v beside slow senders, %v alone", beside.OK.P99, alone.OK.P99)
+	}
+	t.Logf("slow senders: %d good users alone: %s; beside %d slow connections, cut %d times: %s; %s",
+		full(500, 20), alone.OK, slow.Begun, slow.Failures["cut"], beside.OK, c.check(t))
+}
