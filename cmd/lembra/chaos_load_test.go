@@ -60,6 +60,7 @@ type ChaosResult struct {
 	Begun    int            // users who have connected
 	Seconds  []int          // answers with 200 in each second
 	Since    time.Time      // when the first second began
+	Until    time.Time      // when the load ended
 }
 
 // ChaosTimes are percentiles of the time from a request's begin, its connection's
@@ -125,6 +126,7 @@ func runChaosLoad() (err error) {
 		return err
 	}
 	cancel()
+	l.result.Until = time.Now()
 	group.Wait()
 	l.result.OK, l.result.Refused = chaosTimes(l.ok), chaosTimes(l.refused)
 	l.result.Begun = int(l.begun.Load())
