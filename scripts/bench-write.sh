@@ -53,15 +53,21 @@ start() { # command…
 	exit 1
 }
 
-# load runs wrk and sets requests (those answered with 2xx) and rate.
+# ticks is the processor time that the server has taken.
+ticks() { awk '{print $14 + $15}' "/proc/$server/stat"; }
+
+# load runs wrk and sets requests (those answered with 2xx), rate, and cpu: the
+# server's microseconds a request.
 load() { # path duration arguments…
-	local path=$1 duration=$2 refused
+	local path=$1 duration=$2 refused before
 	shift 2
+	before=$(ticks)
 	wrk -c "$connections" -t "$threads" -d "$duration" --timeout 10s "$@" >"$work/wrk" 2>&1 || { cat "$work/wrk" >&2; exit 1; }
 	refused=$(awk '/Non-2xx/ {print $NF}' "$work/wrk")
 	requests=$(awk '/requests in/ {print $1}' "$work/wrk")
 	rate=$(awk -v bad="${refused:-0}" -v all="$requests" '/Requests\/sec/ {printf "%.0f", $2 * (all - bad) / all}' "$work/wrk")
 	requests=$((requests - ${refused:-0}))
+	cpu=$(awk -v t=$(($(ticks) - before)) -v hz="$(getconf CLK_TCK)" -v n="$requests" 'BEGIN {printf "%.0f", t / hz * 1e6 / (n ? n : 1)}')
 	if [ -n "$refused" ] || grep -q 'Socket errors' "$work/wrk"; then
 		echo "  $path: $(grep -E 'Non-2xx|Socket errors' "$work/wrk" | tr -s ' ' | tr '\n' ';')" >&2
 	fi
@@ -72,10 +78,11 @@ memorize() { load /memorize "$1" -s scripts/memorize.lua "$url" -- "$2" "$3" "$4
 metric() { curl -fs "$url/metrics" | awk -v name="$1" '$1 == name {printf "%.0f\n", $2}'; }
 total() { curl -fs -H "X-API-Key: $key" "$url/tenants/default/stats" | grep -o '"total_memories":[0-9]*' | grep -o '[0-9]*$'; }
 
-# note keeps a rate under a name, and says it.
-note() { # name rate remark
+# note keeps a rate and the processor time under a name, and says them.
+note() { # name rate cpu remark
 	echo "$2" >>"$work/$1"
-	printf '%-26s %8s/s  %s\n' "$1" "$2" "${3:-}" >&2
+	echo "$3" >>"$work/$1.cpu"
+	printf '%-12s %8s/s  %4s us of CPU  %s\n' "$1" "$2" "$3" "${4:-}" >&2
 }
 
 bare() { # name bytes seed
@@ -83,7 +90,7 @@ bare() { # name bytes seed
 	memorize "$warmup" "$3" 1 none
 	memorize "$seconds" "$(($3 + 1))" 1 none
 	stop
-	note "$1" "$rate" "$2 bytes a commit"
+	note "$1" "$rate" "$cpu" "$2 bytes a commit"
 }
 
 lembra() { # name agents seed
@@ -100,15 +107,15 @@ lembra() { # name agents seed
 	records=$(($(metric lembra_store_records_total) - records))
 	acknowledged=$requests extra=$((after - before - requests))
 	if [ "$2" = 1 ]; then
-		local answered=$rate
+		local answered=$rate spent=$cpu
 		load /livez "$seconds" "$url/livez"
-		note livez "$rate"
-		rate=$answered
+		note livez "$rate" "$cpu"
+		rate=$answered cpu=$spent
 	fi
 	stop
 	committed=$((commits / records))
 	echo "$committed" >>"$work/$1.bytes"
-	note "$1" "$rate" "$committed bytes a memory; $acknowledged times 200, $((after - before)) memories more: $extra were under way"
+	note "$1" "$rate" "$cpu" "$committed bytes a memory; $acknowledged times 200, $((after - before)) memories more: $extra were under way"
 	if [ "$extra" -lt 0 ] || [ "$extra" -gt "$connections" ]; then
 		echo "the count is wrong: $acknowledged acknowledged, $((after - before)) there" >&2
 		exit 1
@@ -116,8 +123,8 @@ lembra() { # name agents seed
 }
 
 median() { sort -n "$work/$1" | awk '{v[NR] = $1} END {printf "%.0f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2}'; }
-row() { printf '| %s | %s | %s | %s |\n' "$1" "$(median "$2")" "$(paste -sd/ "$work/$2")" "$3"; }
-ratio() { printf '| %s | %s | | |\n' "$1" "$(awk -v a="$(median "$2")" -v b="$(median "$3")" 'BEGIN {printf "%.2f", a / b}')"; }
+row() { printf '| %s | %s | %s | %s | %s |\n' "$1" "$(median "$2")" "$(paste -sd/ "$work/$2")" "$(median "$2.cpu")" "$3"; }
+ratio() { printf '| %s | %s | | | |\n' "$1" "$(awk -v a="$(median "$2")" -v b="$(median "$3")" 'BEGIN {printf "%.2f", a / b}')"; }
 
 for round in $(seq "$rounds"); do
 	seed=$((round * 100))
@@ -131,8 +138,8 @@ done
 echo
 echo "Durable POST /memorize, $connections connections, memories of 300 bytes, $(nproc) cores shared with wrk:"
 echo
-echo '| | requests/s | each run | bytes committed a request |'
-echo '|---|---|---|---|'
+echo '| | requests/s | each run | server CPU a request, µs | bytes committed a request |'
+echo '|---|---|---|---|---|'
 row 'bare server, 300-byte commits' bare-300 300
 row "bare server, commits of Lembra's size" bare-record "$record_bytes"
 row 'lembra, 1 agent' lembra-1 "$(median lembra-1.bytes)"

@@ -244,13 +244,9 @@ func findK6(path string) (string, error) {
 // benchOutcome prints what a run came to, and returns its exit code.
 func (c *cli) benchOutcome(folder string, r benchrun.Run) error {
 	value := func(metric, name string) float64 {
-		for _, m := range r.Results.Metrics {
-			if m.Name == metric {
-				v, _ := m.Value(name)
-				return v
-			}
-		}
-		return 0
+		m, _ := r.Results.Metric(metric)
+		v, _ := m.Value(name)
+		return v
 	}
 	err := c.printf("%s: %.0f requests in %.0f s (%.0f/s), %.0f failed, p95 %.0f ms\n", r.Info.Name,
 		value("http_reqs", "count"), r.Info.RealS, value("http_reqs", "rate"),

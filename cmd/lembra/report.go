@@ -131,7 +131,7 @@ func (c *cli) writeFile(path string, data []byte) error {
 		return c.printf("%s", data)
 	}
 	if err := os.WriteFile(path, data, 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
+		return fmt.Errorf("write file: %w", err)
 	}
 	return nil
 }

@@ -17,12 +17,11 @@ import (
 
 // The defaults of ConnectionOptions, chosen by measurement with 25,000 users.
 const (
-	// DefaultReclaimIdle is longer than a client that is short of CPU pauses
-	// between two requests: a connection that is closed under a request costs the
-	// client that request.
+	// DefaultReclaimIdle is longer than most clients pause between two requests: a
+	// connection that is closed under a request costs the client that request.
 	DefaultReclaimIdle = 10 * time.Second
 	// DefaultRecycleWait keeps waits short and alike at a small price in
-	// connecting: twice as long, and p95 was half as long again.
+	// connecting.
 	DefaultRecycleWait = time.Second
 
 	// lookEvery is how often, at most, all connections are looked through for idle

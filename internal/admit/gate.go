@@ -16,7 +16,8 @@
 // process never meets the limit. While some wait, connections change hands: so many
 // answers ask their clients to come back on another that who waits has a turn in
 // about a second; and the connection that has rested longest is closed, if it has
-// rested for long and has no unread bytes. Those who send slowly are cut by
+// rested much longer than clients pause, and has no unread bytes. Those who send
+// slowly are cut by
 // the HTTP server's timeouts.
 package admit
 

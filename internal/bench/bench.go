@@ -4,8 +4,9 @@
 // A run is a script (what a user does), a profile (how many users there are
 // when) and a server. The users live in k6 processes, as many as the limit of
 // open files asks for, each with its share of the users. Every second each
-// process sends what it has counted to a loopback port of the conductor, and each of its users prints the ids of memories that
-// were acknowledged and the failures it met.
+// process sends what it has counted to a loopback port of the conductor, and each
+// of its users prints the ids of memories that were acknowledged and the failures
+// it met.
 //
 // From that come one merged result, counts exactly and percentiles within the
 // error that each metric states, and one sample a second. Beside the load the
@@ -32,6 +33,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -180,13 +182,9 @@ func (c *conductor) complete() error {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
-	known := false
-	for _, s := range Scripts() {
-		known = known || s == c.Script
-	}
 	profileStages, err := Stages(c.TestType, c.MaxVUs)
 	switch {
-	case !known:
+	case !slices.Contains(Scripts(), c.Script):
 		return fmt.Errorf("there is no script %q: choose one of %s", c.Script, strings.Join(Scripts(), ", "))
 	case err != nil:
 		return err

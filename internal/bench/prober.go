@@ -116,18 +116,14 @@ func refused(err error) bool {
 	return true
 }
 
-// note keeps a probe under the second it began in. Where two fall into one, the
-// one that went worse stays.
+// note keeps a probe under the second it began in, or the next one that has none:
+// the probes drift by less than a second.
 func (p *prober) note(began time.Time, probe run.Probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	second := int(began.Sub(p.start) / time.Second)
-	for {
-		_, taken := p.probes[second]
-		if !taken {
-			break
-		}
-		second++ // each second has one probe; they drift by less than that
+	for _, taken := p.probes[second]; taken; _, taken = p.probes[second] {
+		second++
 	}
 	p.probes[second] = probe
 	p.latest = &probe

@@ -34,6 +34,10 @@ const (
 	ipsEach      = 8
 	processesMax = 250 // 127.0.1.x to 127.0.250.x
 
+	// memoryShare is the part of the machine's free memory that k6 may take: the
+	// rest is for the server, and the files it writes.
+	memoryShare = 0.77
+
 	yields    = 4                // k6's nice value
 	stopGrace = 45 * time.Second // k6's own grace is 30 s
 	logMax    = 8 << 20          // of what one k6 process prints
@@ -218,7 +222,7 @@ func (c *conductor) memory() []string {
 	if err != nil {
 		return nil // k6 does without
 	}
-	limit := available / 100 * 77 / uint64(len(c.plan.segments))
+	limit := uint64(memoryShare*float64(available)) / uint64(len(c.plan.segments))
 	return []string{"GOGC=400", "GOMEMLIMIT=" + strconv.FormatUint(limit, 10)}
 }
 

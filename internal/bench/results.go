@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"lembra/internal/bench/run"
@@ -42,9 +41,7 @@ func (s *snapshot) metrics(took time.Duration) []run.Metric {
 				s.time(metricDuration+tag, metricDuration, ofName))
 		}
 	}
-	// A brace sorts behind all letters: a submetric must stand by its parent.
-	key := func(m run.Metric) string { return strings.Replace(m.Name, "{", "\x00", 1) }
-	slices.SortFunc(list, func(a, b run.Metric) int { return cmp.Compare(key(a), key(b)) })
+	slices.SortFunc(list, run.CompareMetrics)
 	return list
 }
 

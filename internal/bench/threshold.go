@@ -59,11 +59,7 @@ func judge(metrics []run.Metric, thresholds []Threshold) []run.Metric {
 }
 
 func (t Threshold) met(m run.Metric) bool {
-	statistic := t.statistic
-	if statistic == "rate" && m.Kind == run.Rate {
-		statistic = "value"
-	}
-	v, ok := m.Value(statistic)
+	v, ok := m.Value(t.statistic)
 	if !ok {
 		return false
 	}

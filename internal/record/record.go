@@ -25,7 +25,7 @@ import (
 	"lembra"
 )
 
-//go:generate protoc --go_out=. --go_opt=paths=source_relative record.proto
+//go:generate protoc --go_out=. --go_opt=paths=source_relative record.proto lembra_put.proto
 
 // Format is the version of the stored form.
 const Format = 1

@@ -237,412 +237,6 @@ func (*Record_Tombstone) isRecord_Body() {}
 
 func (*Record_Erase) isRecord_Body() {}
 
-// A Put is a memory, or a new version of one.
-type Put struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The stub: what stays when the record is purged.
-	MemoryId       string `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
-	Version        uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`                                    // 1 for the first
-	First          uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`                                        // number of the memory's first version (its own, there)
-	Previous       uint64 `protobuf:"varint,4,opt,name=previous,proto3" json:"previous,omitempty"`                                  // number of the version before; 0 for the first
-	CreatedAtUs    int64  `protobuf:"varint,5,opt,name=created_at_us,json=createdAtUs,proto3" json:"created_at_us,omitempty"`       // of the first version
-	RequestHash    []byte `protobuf:"bytes,6,opt,name=request_hash,json=requestHash,proto3" json:"request_hash,omitempty"`          // of the request that made the first version, 16 bytes
-	EmbeddingModel string `protobuf:"bytes,7,opt,name=embedding_model,json=embeddingModel,proto3" json:"embedding_model,omitempty"` // as the request was answered
-	Idempotent     bool   `protobuf:"varint,8,opt,name=idempotent,proto3" json:"idempotent,omitempty"`                              // the id came from an Idempotency-Key: it is never free again
-	Cost           uint64 `protobuf:"varint,9,opt,name=cost,proto3" json:"cost,omitempty"`                                          // this memory's share of live_bytes
-	// The content: gone when the record is purged.
-	Content             string     `protobuf:"bytes,20,opt,name=content,proto3" json:"content,omitempty"`
-	UserId              string     `protobuf:"bytes,21,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	SessionId           string     `protobuf:"bytes,22,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Speaker             string     `protobuf:"bytes,23,opt,name=speaker,proto3" json:"speaker,omitempty"`
-	Position            *int64     `protobuf:"varint,24,opt,name=position,proto3,oneof" json:"position,omitempty"`
-	OccurredAtUs        *int64     `protobuf:"varint,25,opt,name=occurred_at_us,json=occurredAtUs,proto3,oneof" json:"occurred_at_us,omitempty"`
-	ExpiresAtUs         *int64     `protobuf:"varint,26,opt,name=expires_at_us,json=expiresAtUs,proto3,oneof" json:"expires_at_us,omitempty"`
-	Importance          *float64   `protobuf:"fixed64,27,opt,name=importance,proto3,oneof" json:"importance,omitempty"`
-	Metadata            []byte     `protobuf:"bytes,28,opt,name=metadata,proto3" json:"metadata,omitempty"` // a JSON object
-	Terms               *Terms     `protobuf:"bytes,29,opt,name=terms,proto3" json:"terms,omitempty"`
-	Vectors             []*Vectors `protobuf:"bytes,30,rep,name=vectors,proto3" json:"vectors,omitempty"`
-	PreviousExpiresAtUs *int64     `protobuf:"varint,31,opt,name=previous_expires_at_us,json=previousExpiresAtUs,proto3,oneof" json:"previous_expires_at_us,omitempty"` // of the version before, for the expiry index
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
-}
-
-func (x *Put) Reset() {
-	*x = Put{}
-	mi := &file_record_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Put) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Put) ProtoMessage() {}
-
-func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Put.ProtoReflect.Descriptor instead.
-func (*Put) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *Put) GetMemoryId() string {
-	if x != nil {
-		return x.MemoryId
-	}
-	return ""
-}
-
-func (x *Put) GetVersion() uint64 {
-	if x != nil {
-		return x.Version
-	}
-	return 0
-}
-
-func (x *Put) GetFirst() uint64 {
-	if x != nil {
-		return x.First
-	}
-	return 0
-}
-
-func (x *Put) GetPrevious() uint64 {
-	if x != nil {
-		return x.Previous
-	}
-	return 0
-}
-
-func (x *Put) GetCreatedAtUs() int64 {
-	if x != nil {
-		return x.CreatedAtUs
-	}
-	return 0
-}
-
-func (x *Put) GetRequestHash() []byte {
-	if x != nil {
-		return x.RequestHash
-	}
-	return nil
-}
-
-func (x *Put) GetEmbeddingModel() string {
-	if x != nil {
-		return x.EmbeddingModel
-	}
-	return ""
-}
-
-func (x *Put) GetIdempotent() bool {
-	if x != nil {
-		return x.Idempotent
-	}
-	return false
-}
-
-func (x *Put) GetCost() uint64 {
-	if x != nil {
-		return x.Cost
-	}
-	return 0
-}
-
-func (x *Put) GetContent() string {
-	if x != nil {
-		return x.Content
-	}
-	return ""
-}
-
-func (x *Put) GetUserId() string {
-	if x != nil {
-		return x.UserId
-	}
-	return ""
-}
-
-func (x *Put) GetSessionId() string {
-	if x != nil {
-		return x.SessionId
-	}
-	return ""
-}
-
-func (x *Put) GetSpeaker() string {
-	if x != nil {
-		return x.Speaker
-	}
-	return ""
-}
-
-func (x *Put) GetPosition() int64 {
-	if x != nil && x.Position != nil {
-		return *x.Position
-	}
-	return 0
-}
-
-func (x *Put) GetOccurredAtUs() int64 {
-	if x != nil && x.OccurredAtUs != nil {
-		return *x.OccurredAtUs
-	}
-	return 0
-}
-
-func (x *Put) GetExpiresAtUs() int64 {
-	if x != nil && x.ExpiresAtUs != nil {
-		return *x.ExpiresAtUs
-	}
-	return 0
-}
-
-func (x *Put) GetImportance() float64 {
-	if x != nil && x.Importance != nil {
-		return *x.Importance
-	}
-	return 0
-}
-
-func (x *Put) GetMetadata() []byte {
-	if x != nil {
-		return x.Metadata
-	}
-	return nil
-}
-
-func (x *Put) GetTerms() *Terms {
-	if x != nil {
-		return x.Terms
-	}
-	return nil
-}
-
-func (x *Put) GetVectors() []*Vectors {
-	if x != nil {
-		return x.Vectors
-	}
-	return nil
-}
-
-func (x *Put) GetPreviousExpiresAtUs() int64 {
-	if x != nil && x.PreviousExpiresAtUs != nil {
-		return *x.PreviousExpiresAtUs
-	}
-	return 0
-}
-
-// Terms are the analysed words of a text.
-type Terms struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Analyzer      uint32                 `protobuf:"varint,1,opt,name=analyzer,proto3" json:"analyzer,omitempty"` // version of the analyser
-	Language      uint32                 `protobuf:"varint,2,opt,name=language,proto3" json:"language,omitempty"` // text.Language
-	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`          // the terms in order, separated by single spaces
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Terms) Reset() {
-	*x = Terms{}
-	mi := &file_record_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Terms) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Terms) ProtoMessage() {}
-
-func (x *Terms) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Terms.ProtoReflect.Descriptor instead.
-func (*Terms) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{2}
-}
-
-func (x *Terms) GetAnalyzer() uint32 {
-	if x != nil {
-		return x.Analyzer
-	}
-	return 0
-}
-
-func (x *Terms) GetLanguage() uint32 {
-	if x != nil {
-		return x.Language
-	}
-	return 0
-}
-
-func (x *Terms) GetText() string {
-	if x != nil {
-		return x.Text
-	}
-	return ""
-}
-
-// Vectors are one model's embedding of a text.
-type Vectors struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Model         string                 `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	Dimension     uint32                 `protobuf:"varint,2,opt,name=dimension,proto3" json:"dimension,omitempty"`
-	Element       uint32                 `protobuf:"varint,3,opt,name=element,proto3" json:"element,omitempty"` // lembra.Element
-	Data          []byte                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Vectors) Reset() {
-	*x = Vectors{}
-	mi := &file_record_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Vectors) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Vectors) ProtoMessage() {}
-
-func (x *Vectors) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Vectors.ProtoReflect.Descriptor instead.
-func (*Vectors) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *Vectors) GetModel() string {
-	if x != nil {
-		return x.Model
-	}
-	return ""
-}
-
-func (x *Vectors) GetDimension() uint32 {
-	if x != nil {
-		return x.Dimension
-	}
-	return 0
-}
-
-func (x *Vectors) GetElement() uint32 {
-	if x != nil {
-		return x.Element
-	}
-	return 0
-}
-
-func (x *Vectors) GetData() []byte {
-	if x != nil {
-		return x.Data
-	}
-	return nil
-}
-
-// A Derived record holds what was computed later for one version of a memory.
-type Derived struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	MemoryId      string                 `protobuf:"bytes,1,opt,name=memory_id,json=memoryId,proto3" json:"memory_id,omitempty"`
-	Of            uint64                 `protobuf:"varint,2,opt,name=of,proto3" json:"of,omitempty"` // number of the version it belongs to
-	Terms         *Terms                 `protobuf:"bytes,3,opt,name=terms,proto3" json:"terms,omitempty"`
-	Vectors       []*Vectors             `protobuf:"bytes,4,rep,name=vectors,proto3" json:"vectors,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Derived) Reset() {
-	*x = Derived{}
-	mi := &file_record_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Derived) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Derived) ProtoMessage() {}
-
-func (x *Derived) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Derived.ProtoReflect.Descriptor instead.
-func (*Derived) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Derived) GetMemoryId() string {
-	if x != nil {
-		return x.MemoryId
-	}
-	return ""
-}
-
-func (x *Derived) GetOf() uint64 {
-	if x != nil {
-		return x.Of
-	}
-	return 0
-}
-
-func (x *Derived) GetTerms() *Terms {
-	if x != nil {
-		return x.Terms
-	}
-	return nil
-}
-
-func (x *Derived) GetVectors() []*Vectors {
-	if x != nil {
-		return x.Vectors
-	}
-	return nil
-}
-
 // A Tombstone says that a memory is gone.
 type Tombstone struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -660,7 +254,7 @@ type Tombstone struct {
 
 func (x *Tombstone) Reset() {
 	*x = Tombstone{}
-	mi := &file_record_proto_msgTypes[5]
+	mi := &file_record_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +266,7 @@ func (x *Tombstone) String() string {
 func (*Tombstone) ProtoMessage() {}
 
 func (x *Tombstone) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[5]
+	mi := &file_record_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +279,7 @@ func (x *Tombstone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tombstone.ProtoReflect.Descriptor instead.
 func (*Tombstone) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{5}
+	return file_record_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *Tombstone) GetMemoryId() string {
@@ -753,7 +347,7 @@ type Erase struct {
 
 func (x *Erase) Reset() {
 	*x = Erase{}
-	mi := &file_record_proto_msgTypes[6]
+	mi := &file_record_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +359,7 @@ func (x *Erase) String() string {
 func (*Erase) ProtoMessage() {}
 
 func (x *Erase) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[6]
+	mi := &file_record_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,14 +372,14 @@ func (x *Erase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Erase.ProtoReflect.Descriptor instead.
 func (*Erase) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{6}
+	return file_record_proto_rawDescGZIP(), []int{2}
 }
 
 var File_record_proto protoreflect.FileDescriptor
 
 const file_record_proto_rawDesc = "" +
 	"\n" +
-	"\frecord.proto\x12\x10lembra.record.v1\"\xf7\x02\n" +
+	"\frecord.proto\x12\x10lembra.record.v1\x1a\x10lembra_put.proto\"\xf7\x02\n" +
 	"\x06Record\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x19\n" +
 	"\bwrite_id\x18\x02 \x01(\fR\awriteId\x12\x17\n" +
@@ -799,53 +393,7 @@ const file_record_proto_rawDesc = "" +
 	"\aderived\x18\v \x01(\v2\x19.lembra.record.v1.DerivedH\x00R\aderived\x12;\n" +
 	"\ttombstone\x18\f \x01(\v2\x1b.lembra.record.v1.TombstoneH\x00R\ttombstone\x12/\n" +
 	"\x05erase\x18\r \x01(\v2\x17.lembra.record.v1.EraseH\x00R\x05eraseB\x06\n" +
-	"\x04body\"\xae\x06\n" +
-	"\x03Put\x12\x1b\n" +
-	"\tmemory_id\x18\x01 \x01(\tR\bmemoryId\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x14\n" +
-	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x1a\n" +
-	"\bprevious\x18\x04 \x01(\x04R\bprevious\x12\"\n" +
-	"\rcreated_at_us\x18\x05 \x01(\x03R\vcreatedAtUs\x12!\n" +
-	"\frequest_hash\x18\x06 \x01(\fR\vrequestHash\x12'\n" +
-	"\x0fembedding_model\x18\a \x01(\tR\x0eembeddingModel\x12\x1e\n" +
-	"\n" +
-	"idempotent\x18\b \x01(\bR\n" +
-	"idempotent\x12\x12\n" +
-	"\x04cost\x18\t \x01(\x04R\x04cost\x12\x18\n" +
-	"\acontent\x18\x14 \x01(\tR\acontent\x12\x17\n" +
-	"\auser_id\x18\x15 \x01(\tR\x06userId\x12\x1d\n" +
-	"\n" +
-	"session_id\x18\x16 \x01(\tR\tsessionId\x12\x18\n" +
-	"\aspeaker\x18\x17 \x01(\tR\aspeaker\x12\x1f\n" +
-	"\bposition\x18\x18 \x01(\x03H\x00R\bposition\x88\x01\x01\x12)\n" +
-	"\x0eoccurred_at_us\x18\x19 \x01(\x03H\x01R\foccurredAtUs\x88\x01\x01\x12'\n" +
-	"\rexpires_at_us\x18\x1a \x01(\x03H\x02R\vexpiresAtUs\x88\x01\x01\x12#\n" +
-	"\n" +
-	"importance\x18\x1b \x01(\x01H\x03R\n" +
-	"importance\x88\x01\x01\x12\x1a\n" +
-	"\bmetadata\x18\x1c \x01(\fR\bmetadata\x12-\n" +
-	"\x05terms\x18\x1d \x01(\v2\x17.lembra.record.v1.TermsR\x05terms\x123\n" +
-	"\avectors\x18\x1e \x03(\v2\x19.lembra.record.v1.VectorsR\avectors\x128\n" +
-	"\x16previous_expires_at_us\x18\x1f \x01(\x03H\x04R\x13previousExpiresAtUs\x88\x01\x01B\v\n" +
-	"\t_positionB\x11\n" +
-	"\x0f_occurred_at_usB\x10\n" +
-	"\x0e_expires_at_usB\r\n" +
-	"\v_importanceB\x19\n" +
-	"\x17_previous_expires_at_us\"S\n" +
-	"\x05Terms\x12\x1a\n" +
-	"\banalyzer\x18\x01 \x01(\rR\banalyzer\x12\x1a\n" +
-	"\blanguage\x18\x02 \x01(\rR\blanguage\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"k\n" +
-	"\aVectors\x12\x14\n" +
-	"\x05model\x18\x01 \x01(\tR\x05model\x12\x1c\n" +
-	"\tdimension\x18\x02 \x01(\rR\tdimension\x12\x18\n" +
-	"\aelement\x18\x03 \x01(\rR\aelement\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\fR\x04data\"\x9a\x01\n" +
-	"\aDerived\x12\x1b\n" +
-	"\tmemory_id\x18\x01 \x01(\tR\bmemoryId\x12\x0e\n" +
-	"\x02of\x18\x02 \x01(\x04R\x02of\x12-\n" +
-	"\x05terms\x18\x03 \x01(\v2\x17.lembra.record.v1.TermsR\x05terms\x123\n" +
-	"\avectors\x18\x04 \x03(\v2\x19.lembra.record.v1.VectorsR\avectors\"\x99\x02\n" +
+	"\x04body\"\x99\x02\n" +
 	"\tTombstone\x12\x1b\n" +
 	"\tmemory_id\x18\x01 \x01(\tR\bmemoryId\x12\x0e\n" +
 	"\x02of\x18\x02 \x01(\x04R\x02of\x12\x14\n" +
@@ -877,32 +425,26 @@ func file_record_proto_rawDescGZIP() []byte {
 }
 
 var file_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_record_proto_goTypes = []any{
 	(Reason)(0),       // 0: lembra.record.v1.Reason
 	(*Record)(nil),    // 1: lembra.record.v1.Record
-	(*Put)(nil),       // 2: lembra.record.v1.Put
-	(*Terms)(nil),     // 3: lembra.record.v1.Terms
-	(*Vectors)(nil),   // 4: lembra.record.v1.Vectors
+	(*Tombstone)(nil), // 2: lembra.record.v1.Tombstone
+	(*Erase)(nil),     // 3: lembra.record.v1.Erase
+	(*Put)(nil),       // 4: lembra.record.v1.Put
 	(*Derived)(nil),   // 5: lembra.record.v1.Derived
-	(*Tombstone)(nil), // 6: lembra.record.v1.Tombstone
-	(*Erase)(nil),     // 7: lembra.record.v1.Erase
 }
 var file_record_proto_depIdxs = []int32{
-	2, // 0: lembra.record.v1.Record.put:type_name -> lembra.record.v1.Put
+	4, // 0: lembra.record.v1.Record.put:type_name -> lembra.record.v1.Put
 	5, // 1: lembra.record.v1.Record.derived:type_name -> lembra.record.v1.Derived
-	6, // 2: lembra.record.v1.Record.tombstone:type_name -> lembra.record.v1.Tombstone
-	7, // 3: lembra.record.v1.Record.erase:type_name -> lembra.record.v1.Erase
-	3, // 4: lembra.record.v1.Put.terms:type_name -> lembra.record.v1.Terms
-	4, // 5: lembra.record.v1.Put.vectors:type_name -> lembra.record.v1.Vectors
-	3, // 6: lembra.record.v1.Derived.terms:type_name -> lembra.record.v1.Terms
-	4, // 7: lembra.record.v1.Derived.vectors:type_name -> lembra.record.v1.Vectors
-	0, // 8: lembra.record.v1.Tombstone.reason:type_name -> lembra.record.v1.Reason
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	2, // 2: lembra.record.v1.Record.tombstone:type_name -> lembra.record.v1.Tombstone
+	3, // 3: lembra.record.v1.Record.erase:type_name -> lembra.record.v1.Erase
+	0, // 4: lembra.record.v1.Tombstone.reason:type_name -> lembra.record.v1.Reason
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -910,6 +452,7 @@ func file_record_proto_init() {
 	if File_record_proto != nil {
 		return
 	}
+	file_lembra_put_proto_init()
 	file_record_proto_msgTypes[0].OneofWrappers = []any{
 		(*Record_Put)(nil),
 		(*Record_Derived)(nil),
@@ -917,14 +460,13 @@ func file_record_proto_init() {
 		(*Record_Erase)(nil),
 	}
 	file_record_proto_msgTypes[1].OneofWrappers = []any{}
-	file_record_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -63,13 +63,6 @@ func (a *Analyzer) Read(content string) *Reading {
 	return r
 }
 
-// Document is what Reading.Document says of a text, and its language.
-func (a *Analyzer) Document(content string, occurredAt time.Time) (terms string, lang Language) {
-	r := a.Read(content)
-	defer r.Close()
-	return r.Document(occurredAt), r.language
-}
-
 // Language is the text's language.
 func (r *Reading) Language() Language { return r.language }
 

@@ -14,6 +14,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// document analyses a text as a memory.
+func document(a *Analyzer, content string, occurredAt time.Time) (terms string, lang Language) {
+	r := a.Read(content)
+	defer r.Close()
+	return r.Document(occurredAt), r.Language()
+}
+
 var update = flag.Bool("update", false, "write testdata/terms.txt anew")
 
 // The terms of testdata/terms.txt may only change together with Version.
@@ -33,7 +40,7 @@ func TestDocumentGolden(t *testing.T) {
 			continue
 		}
 		content, _, _ := strings.Cut(lines.Text(), "\t")
-		terms, lang := a.Document(content, when)
+		terms, lang := document(a, content, when)
 		fmt.Fprintf(&got, "%s\t%s\t%s\n", content, lang, terms)
 	}
 	if *update {
@@ -66,7 +73,7 @@ func TestDocument(t *testing.T) {
 		{"", when, "monday 8 may 2023", Other},
 		{"", time.Time{}, "", Other},
 	} {
-		terms, lang := a.Document(test.content, test.at)
+		terms, lang := document(a, test.content, test.at)
 		if terms != test.terms || lang != test.lang {
 			t.Errorf("Document(%q) = %q, %v, want %q, %v", test.content, terms, lang, test.terms, test.lang)
 		}
@@ -86,7 +93,7 @@ func TestDocumentDates(t *testing.T) {
 	} {
 		seen := map[string]bool{}
 		for day := range 365 {
-			terms, lang := a.Document(test.text, time.Date(2023, 1, 1+day, 0, 0, 0, 0, time.UTC))
+			terms, lang := document(a, test.text, time.Date(2023, 1, 1+day, 0, 0, 0, 0, time.UTC))
 			if lang != test.lang {
 				t.Fatalf("%q is judged %v", test.text, lang)
 			}
@@ -155,7 +162,7 @@ func TestAnalyzerConcurrent(t *testing.T) {
 				// Far more words than the cache has slots, and some often.
 				content := fmt.Sprintf("the runnings%c%c%d babies informações%d caring", 'a'+worker, 'a'+i%26, i, i)
 				want := fmt.Sprintf("runnings%c%c%d babi informacoes%d care", 'a'+worker, 'a'+i%26, i, i)
-				if terms, lang := shared.Document(content, time.Time{}); terms != want || lang != English {
+				if terms, lang := document(shared, content, time.Time{}); terms != want || lang != English {
 					t.Errorf("Document(%q) = %q, %v, want %q", content, terms, lang, want)
 					return
 				}
@@ -169,11 +176,11 @@ func TestAnalyzerConcurrent(t *testing.T) {
 func TestAnalyzerLongTexts(t *testing.T) {
 	a := NewAnalyzer(nil)
 	long := strings.Repeat("word ", 100_000)
-	terms, _ := a.Document(long, time.Time{})
+	terms, _ := document(a, long, time.Time{})
 	if want := strings.TrimSpace(long); terms != want {
 		t.Errorf("Document of %d words has %d bytes of terms, want %d", 100_000, len(terms), len(want))
 	}
-	if terms, _ := a.Document("short", time.Time{}); terms != "short" {
+	if terms, _ := document(a, "short", time.Time{}); terms != "short" {
 		t.Errorf("Document(short) = %q", terms)
 	}
 }
@@ -184,7 +191,7 @@ func BenchmarkDocument(b *testing.B) {
 	when := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		a.Document(content, when)
+		document(a, content, when)
 	}
 }
 
@@ -194,7 +201,7 @@ func BenchmarkDocumentPortuguese(b *testing.B) {
 	when := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		a.Document(content, when)
+		document(a, content, when)
 	}
 }
 
@@ -215,7 +222,7 @@ func FuzzDocument(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		terms, lang := a.Document(s, time.Time{})
+		terms, lang := document(a, s, time.Time{})
 		if lang != Judge(s) {
 			t.Errorf("Document(%q) is in %v, Judge says %v", s, lang, Judge(s))
 		}

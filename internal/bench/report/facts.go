@@ -83,14 +83,9 @@ func newFacts(s Source) *facts {
 	return f
 }
 
-// metric returns the metric of that name, if the run has it.
-func (f *facts) metric(name string) (run.Metric, bool) {
-	return Summary{Metrics: f.Results.Metrics}.Metric(name)
-}
-
 // value returns one aggregate of a metric, nil where there is none.
 func (f *facts) value(metric, name string) *float64 {
-	m, ok := f.metric(metric)
+	m, ok := f.Results.Metric(metric)
 	if !ok {
 		return nil
 	}
@@ -190,15 +185,15 @@ func thresholds(metrics []run.Metric) []threshold {
 	return all
 }
 
-// bounded names the value a threshold's expression is about: p(95)<2000, or
-// rate<0.01, which for a rate is its value.
+// bounded names the value a threshold's expression is about: that before the
+// comparison; without an expression, the one k6 judges such a metric by.
 func bounded(kind run.Kind, expression string) string {
 	name := strings.TrimSpace(expression)
 	if i := strings.IndexAny(name, "<>=!"); i >= 0 {
 		name = strings.TrimSpace(name[:i])
 	}
 	switch {
-	case kind == run.Rate && (name == "rate" || name == ""):
+	case kind == run.Rate && name == "":
 		return "value"
 	case kind == run.Trend && name == "":
 		return "p(95)"

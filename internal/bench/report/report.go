@@ -358,7 +358,7 @@ type latencyColumn struct {
 func latencies(d document) []latencyRow {
 	var rows []latencyRow
 	for _, name := range []string{"http_req_duration", "http_req_waiting", "http_req_blocked", "http_req_connecting", "iteration_duration"} {
-		if _, ok := d.metric(name); !ok {
+		if _, ok := d.Results.Metric(name); !ok {
 			continue
 		}
 		row := latencyRow{Metric: name}

@@ -43,15 +43,6 @@ type Summary struct {
 	Metrics []run.Metric // by name, a submetric after its parent
 }
 
-// Metric returns the metric of that name.
-func (s Summary) Metric(name string) (run.Metric, bool) {
-	i := slices.IndexFunc(s.Metrics, func(m run.Metric) bool { return m.Name == name })
-	if i < 0 {
-		return run.Metric{}, false
-	}
-	return s.Metrics[i], true
-}
-
 // ReadSummary reads k6's --summary-export JSON or the text k6 prints, whichever
 // r holds. Lines around the text that k6 did not print are passed over.
 func ReadSummary(r io.Reader) (Summary, error) {
@@ -74,13 +65,9 @@ func ReadSummary(r io.Reader) (Summary, error) {
 	if len(s.Metrics) == 0 {
 		return Summary{}, fmt.Errorf("no k6 metric found: want the text k6 prints at the end of a run, or the JSON of --summary-export")
 	}
-	slices.SortStableFunc(s.Metrics, func(a, b run.Metric) int { return strings.Compare(sortKey(a.Name), sortKey(b.Name)) })
+	slices.SortStableFunc(s.Metrics, run.CompareMetrics)
 	return s, nil
 }
-
-// sortKey puts a submetric right after its parent: the brace alone would sort
-// it behind the metrics whose names the parent's name begins.
-func sortKey(name string) string { return strings.Replace(name, "{", "\x00", 1) }
 
 func unitOf(name string) run.Unit {
 	name, _, _ = strings.Cut(name, "{")

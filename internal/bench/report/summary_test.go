@@ -94,7 +94,7 @@ func TestTextAndExportOfOneRun(t *testing.T) {
 	if diff := cmp.Diff(trends(text), trends(got.String())); diff != "" {
 		t.Errorf("trends (-k6 +got):\n%s", diff)
 	}
-	m, _ := got.Metric("checks")
+	m, _ := run.Results{Metrics: got.Metrics}.Metric("checks")
 	want := run.Metric{
 		Name: "checks", Kind: run.Rate, Thresholds: []run.Threshold{{}},
 		Values: []run.Value{{Name: "value", Number: .83}, {Name: "passes", Number: 332}, {Name: "fails", Number: 68}},
@@ -118,7 +118,7 @@ func TestValues(t *testing.T) {
 		{"http_req_duration{expected_response:true}", "min", 634.2},
 		{"vus_max", "min", 9750},
 	} {
-		m, ok := s.Metric(want.metric)
+		m, ok := run.Results{Metrics: s.Metrics}.Metric(want.metric)
 		if !ok {
 			t.Errorf("no metric %s", want.metric)
 			continue
@@ -127,7 +127,7 @@ func TestValues(t *testing.T) {
 			t.Errorf("%s %s = %v, %t, want %v", want.metric, want.value, got, ok, want.number)
 		}
 	}
-	m, _ := s.Metric("http_req_failed")
+	m, _ := run.Results{Metrics: s.Metrics}.Metric("http_req_failed")
 	if diff := cmp.Diff([]run.Threshold{{Met: false}}, m.Thresholds); diff != "" {
 		t.Errorf("http_req_failed: thresholds (-want +got):\n%s", diff)
 	}

@@ -2,6 +2,8 @@ package run
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -134,6 +136,23 @@ type Results struct {
 	Verification *Verification `json:"verification,omitempty"`
 }
 
+// Metric returns the metric of that name.
+func (r Results) Metric(name string) (Metric, bool) {
+	i := slices.IndexFunc(r.Metrics, func(m Metric) bool { return m.Name == name })
+	if i < 0 {
+		return Metric{}, false
+	}
+	return r.Metrics[i], true
+}
+
+// CompareMetrics is the order of metrics in k6's text: by name, a submetric right
+// after its parent. (The brace alone would sort it behind the metrics whose names
+// the parent's name begins.)
+func CompareMetrics(a, b Metric) int {
+	key := func(m Metric) string { return strings.Replace(m.Name, "{", "\x00", 1) }
+	return strings.Compare(key(a), key(b))
+}
+
 // Process is one k6 process, its output in the file K6Log(Number).
 type Process struct {
 	Number   int       `json:"number"` // from 1
@@ -191,8 +210,11 @@ type Metric struct {
 	Error float64 `json:"error,omitempty"`
 }
 
-// Value returns the aggregate of that name.
+// Value returns the aggregate of that name. Thresholds call a rate's value its rate.
 func (m Metric) Value(name string) (float64, bool) {
+	if m.Kind == Rate && name == "rate" {
+		name = "value"
+	}
 	for _, v := range m.Values {
 		if v.Name == name {
 			return v.Number, true

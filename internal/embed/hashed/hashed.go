@@ -157,68 +157,68 @@ type grams struct {
 }
 
 // add appends the features of a word.
-func (s *grams) add(word []byte, stop bool) {
-	s.word = append(append(append(s.word[:0], '<'), word...), '>')
+func (g *grams) add(word []byte, stop bool) {
+	g.word = append(append(append(g.word[:0], '<'), word...), '>')
 	h := uint64(offset64)
 	ascii := true
-	for _, c := range s.word {
+	for _, c := range g.word {
 		h = (h ^ uint64(c)) * prime64
 		ascii = ascii && c < utf8.RuneSelf
 	}
 	switch {
 	case stop:
-		s.features = append(s.features, feature(h^wordMark)|featureStop)
+		g.features = append(g.features, feature(h^wordMark)|featureStop)
 	case ascii:
-		s.feature(h ^ wordMark)
-		s.addASCII(s.word)
+		g.feature(h ^ wordMark)
+		g.addASCII(g.word)
 	default:
-		s.feature(h ^ wordMark)
-		s.addGrams()
+		g.feature(h ^ wordMark)
+		g.addGrams()
 	}
 }
 
 // addASCII is addGrams for a word whose characters are bytes, as nearly all are.
-func (s *grams) addASCII(w []byte) {
+func (g *grams) addASCII(w []byte) {
 	for ; len(w) >= gramMax; w = w[1:] {
 		h := ((uint64(offset64)^uint64(w[0]))*prime64 ^ uint64(w[1])) * prime64
 		h = (h ^ uint64(w[2])) * prime64
-		s.feature(h)
+		g.feature(h)
 		h = (h ^ uint64(w[3])) * prime64
-		s.feature(h)
-		s.feature((h ^ uint64(w[4])) * prime64)
+		g.feature(h)
+		g.feature((h ^ uint64(w[4])) * prime64)
 	}
 	for ; len(w) >= gramMin; w = w[1:] {
 		h := uint64(offset64)
 		for i, c := range w {
 			h = (h ^ uint64(c)) * prime64
 			if i >= gramMin-1 {
-				s.feature(h)
+				g.feature(h)
 			}
 		}
 	}
 }
 
 // addGrams appends the n-grams of the current word.
-func (s *grams) addGrams() {
-	s.ends = s.ends[:0]
-	for i := 0; i < len(s.word); {
-		_, n := utf8.DecodeRune(s.word[i:])
+func (g *grams) addGrams() {
+	g.ends = g.ends[:0]
+	for i := 0; i < len(g.word); {
+		_, n := utf8.DecodeRune(g.word[i:])
 		i += n
-		s.ends = append(s.ends, i)
+		g.ends = append(g.ends, i)
 	}
 	start := 0
-	for first := range s.ends {
+	for first := range g.ends {
 		h := uint64(offset64)
 		at := start
-		for last := first; last < len(s.ends) && last < first+gramMax; last++ {
-			for ; at < s.ends[last]; at++ {
-				h = (h ^ uint64(s.word[at])) * prime64
+		for last := first; last < len(g.ends) && last < first+gramMax; last++ {
+			for ; at < g.ends[last]; at++ {
+				h = (h ^ uint64(g.word[at])) * prime64
 			}
 			if last >= first+gramMin-1 {
-				s.feature(h)
+				g.feature(h)
 			}
 		}
-		start = s.ends[first]
+		start = g.ends[first]
 	}
 }
 
@@ -230,7 +230,7 @@ const (
 	wordMark = 0x9e3779b97f4a7c15
 )
 
-func (s *grams) feature(hash uint64) { s.features = append(s.features, feature(hash)) }
+func (g *grams) feature(hash uint64) { g.features = append(g.features, feature(hash)) }
 
 // feature is the number of the feature with a hash.
 func feature(hash uint64) uint16 {
