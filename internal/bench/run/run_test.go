@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,5 +222,15 @@ func TestOutcome(t *testing.T) {
 	r.Results.Metrics[0].Thresholds[0].Met = false
 	if r.Passed() {
 		t.Error("a run passed that missed a threshold")
+	}
+}
+
+// A submetric stands right after its parent, before metrics whose names go on.
+func TestCompareMetrics(t *testing.T) {
+	want := []run.Metric{{Name: "checks"}, {Name: "vus"}, {Name: "vus{name:a}"}, {Name: "vus_max"}}
+	got := []run.Metric{want[3], want[2], want[0], want[1]}
+	slices.SortFunc(got, run.CompareMetrics)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
 	}
 }
