@@ -54,10 +54,20 @@ type Explanation struct {
 	Lexical float64 `json:"lexical"`
 	// Session is the weighted score of the whole session as one document.
 	Session float64 `json:"session"`
+	// Pairs is the part of words of the query that follow each other here, too.
+	Pairs float64 `json:"pairs,omitzero"`
+	// Answer is the share in what the memory before says, which asks something.
+	Answer float64 `json:"answer,omitzero"`
 	// Vector is the weighted similarity of the vectors.
 	Vector float64 `json:"vector"`
 	// Cosine is the bare cosine of query and memory.
-	Cosine     float64 `json:"cosine"`
+	Cosine float64 `json:"cosine"`
+	// Speaker, Time and Question are shares of the sum of the parts above, where
+	// that is positive: more where the query names the speaker alone, more where
+	// it asks when and there is a time, less where the memory asks something.
+	Speaker    float64 `json:"speaker,omitzero"`
+	Time       float64 `json:"time,omitzero"`
+	Question   float64 `json:"question,omitzero"`
 	Recency    float64 `json:"recency"`
 	Importance float64 `json:"importance"`
 	// Terms are the query's terms that count here, with their part of Lexical.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"lembra"
@@ -13,6 +14,7 @@ import (
 	"lembra/internal/api"
 	"lembra/internal/embed/hashed"
 	"lembra/internal/engine"
+	"lembra/internal/index"
 	"lembra/internal/observe"
 	"lembra/internal/pebblestore"
 )
@@ -45,10 +47,28 @@ type Config struct {
 	EmbeddingModel string  `koanf:"embedding_model"`
 	VectorWeight   float64 `koanf:"vector_weight"`
 
+	Ranking   RankingConfig   `koanf:"ranking"`
 	Admission AdmissionConfig `koanf:"admission"`
 	Limits    LimitsConfig    `koanf:"limits"`
 	Timeouts  TimeoutsConfig  `koanf:"timeouts"`
 	Log       LogConfig       `koanf:"log"`
+}
+
+// RankingConfig chooses the rules that recalls are ranked by.
+type RankingConfig struct {
+	// Disable names rules that are left out, to see what they are worth.
+	Disable RuleList `koanf:"disable"`
+}
+
+// A RuleList is names of rules (index.RuleNames), with commas in between.
+type RuleList string
+
+func (l RuleList) rules() (index.Rules, error) {
+	rules, err := index.ParseRules(strings.FieldsFunc(string(l), func(r rune) bool { return r == ',' || r == ' ' }))
+	if err != nil {
+		return 0, fmt.Errorf("list of rules: %w", err)
+	}
+	return rules, nil
 }
 
 // AdmissionConfig bounds the requests at work and those that wait for it.
@@ -208,6 +228,9 @@ func (c *Config) validate() error {
 	}
 	if !(c.VectorWeight >= 0 && c.VectorWeight <= 1) {
 		bad("vector_weight", "must be between 0 and 1")
+	}
+	if _, err := c.Ranking.Disable.rules(); err != nil {
+		bad("ranking.disable", "%v", err)
 	}
 	if _, err := observe.NewLogger(nil, c.Log.Level, DefaultLogFormat); err != nil {
 		bad("log.level", "%q is unknown: use debug, info, warn or error", c.Log.Level)

@@ -57,7 +57,7 @@ func (c *cli) printConfig(config Config) error {
 	}
 	for key, value := range k.All() {
 		switch v := value.(type) {
-		case Size, time.Duration:
+		case Size, time.Duration, RuleList:
 			if err := k.Set(key, fmt.Sprint(v)); err != nil {
 				return fmt.Errorf("print settings: %w", err)
 			}

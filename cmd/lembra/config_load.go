@@ -176,6 +176,10 @@ func decodeSetting(from, to reflect.Type, value any) (any, error) {
 		return value, nil
 	}
 	switch to {
+	case reflect.TypeFor[RuleList]():
+		if list, ok := value.([]any); ok {
+			return RuleList(strings.Trim(fmt.Sprint(list), "[]")), nil
+		}
 	case reflect.TypeFor[Size]():
 		return parseSize(fmt.Sprint(value))
 	case reflect.TypeFor[time.Duration]():

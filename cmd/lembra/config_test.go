@@ -34,12 +34,13 @@ func TestConfigOrder(t *testing.T) {
 	if err != nil || c != defaultConfig() {
 		t.Errorf("without anything: %+v, %v", c, err)
 	}
-	c, err = load(t, "addr: '127.0.0.1:1'\ndata: file\nvector_weight: 1\nlog: {level: debug}\nadmission: {work: 5}\ndisk_reserve: 67108864\n",
+	c, err = load(t, "ranking: {disable: [pairs, session]}\naddr: '127.0.0.1:1'\ndata: file\nvector_weight: 1\nlog: {level: debug}\nadmission: {work: 5}\ndisk_reserve: 67108864\n",
 		[]string{"LEMBRA_DATA=env", "LEMBRA_LOG_LEVEL=warn", "LEMBRA_URL=x", "LEMBRA_API_KEY=k", "LEMBRA_TIMEOUTS_DRAIN=90s", "LEMBRA_VECTOR_WEIGHT=", "HOME=/"},
 		"--log-level", "error", "--shelf-memory", "1.5GiB")
 	want := defaultConfig()
 	want.Addr, want.Data, want.VectorWeight, want.Admission.Work = "127.0.0.1:1", "env", 1, 5
 	want.Log.Level, want.Timeouts.Drain, want.ShelfMemory, want.DiskReserve = "error", 90*time.Second, 3<<29, 64<<20
+	want.Ranking.Disable = "pairs session"
 	if err != nil || c != want {
 		t.Errorf("got %+v, %v\nwant %+v", c, err, want)
 	}
@@ -77,6 +78,9 @@ func TestConfigErrors(t *testing.T) {
 		{"delete_reserve: 0", "", "delete_reserve: must be at least"},
 		{"vector_weight: 2", "", "vector_weight: must be between 0 and 1"},
 		{"vector_weight: .nan", "", "vector_weight: must be between 0 and 1"},
+		{"ranking: {disable: pears}", "", `ranking.disable: list of rules: "pears" is no rule: use neighbours, session, pairs`},
+		{"ranking: {disable: [pairs, 3]}", "", `"3" is no rule`},
+		{"", "LEMBRA_RANKING_DISABLE=all,x", `"x" is no rule`},
 		{"embedding_model: gpt", "", `embedding_model: "gpt" is unknown: use lembra-hash-1`},
 		{"log: {level: loud}", "", `log.level: "loud" is unknown`},
 		{"log: {format: xml}", "", `log.format: "xml" is unknown`},

@@ -184,10 +184,15 @@ func (p *Program) openStore(parts Parts) error {
 }
 
 func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
+	without, err := p.config.Ranking.Disable.rules()
+	if err != nil {
+		return err
+	}
 	p.engine, err = engine.Open(ctx, engine.Options{
 		Log: p.store, Directory: p.store, Janitor: p.store,
 		Embedder: p.embedder,
 		Limits:   p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
+		Without:    without,
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
 		Now: parts.Now, Logger: p.logger, Registerer: p.registry,
 	})

@@ -30,6 +30,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"lembra"
+	"lembra/internal/index"
 	"lembra/internal/text"
 )
 
@@ -61,6 +62,8 @@ type Options struct {
 	ShelfBytesMax int64
 	// VectorWeight is the weight of the vectors in a hybrid score.
 	VectorWeight float64
+	// Without are the rules of the ranking that are left out.
+	Without index.Rules
 	// SoleWriter says that nobody else writes to the store, so that a warm shelf
 	// is never behind.
 	SoleWriter bool

@@ -252,7 +252,9 @@ func terms(p *record.Put, r *text.Reading) *record.Terms {
 	if p.OccurredAtUs != nil {
 		occurred = record.Time(*p.OccurredAtUs)
 	}
-	return &record.Terms{Analyzer: textVersion, Language: uint32(r.Language()), Text: r.Document(occurred)}
+	return &record.Terms{
+		Analyzer: textVersion, Language: uint32(r.Language()), Text: r.Document(occurred), Traits: uint32(r.Traits()),
+	}
 }
 
 func (e *Engine) embedPuts(ctx context.Context, intents []*putIntent) error {

@@ -100,7 +100,7 @@ func (e *Engine) logsOf(ctx context.Context, tenant lembra.Tenant, agents []stri
 // returns the best hits.
 func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.Query) ([]recalled, error) {
 	q := &index.Query{
-		Mode: query.Mode, TopK: query.TopK, MinScore: query.MinScore, VectorWeight: e.o.VectorWeight,
+		Mode: query.Mode, TopK: query.TopK, MinScore: query.MinScore, VectorWeight: e.o.VectorWeight, Without: e.o.Without,
 		Now: e.now(), Explain: query.Explain, Yield: yield,
 		Match: index.Match{
 			UserID: query.UserID, SessionID: query.SessionID, Since: query.Since, Until: query.Until,
@@ -121,7 +121,8 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 	if err != nil {
 		return nil, err
 	}
-	q.Words = e.analyzer.Query(query.Query, languages)
+	question := e.analyzer.Query(query.Query, languages)
+	q.Words, q.When = question.Words, question.When
 	var all index.Frequencies
 	for i, log := range logs {
 		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {

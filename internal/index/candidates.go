@@ -13,7 +13,13 @@ type candidate struct {
 }
 
 // open returns what may still be missing of a part of a score.
-func (x *search) open(frequent []word) float64 { return x.doubt() + x.mostOf(frequent) }
+//
+// A score is a sum times its memory's factor, where that sum is positive. So what
+// is missing of the sum counts as often as the largest factor, at the most, and
+// so does what the sum is in doubt by.
+func (x *search) open(frequent []word) float64 {
+	return x.factorMost * (x.doubt() + x.mostOf(frequent))
+}
 
 // first collects the candidates for the second pass.
 func (x *search) first(frequent []word) {
@@ -60,7 +66,7 @@ func (x *search) lead(frequent []word) {
 			rest = append(rest, c)
 			continue
 		}
-		leading = append(leading, leader{c, c.part + x.denseParts(c.ordinal, frequent)})
+		leading = append(leading, leader{c, x.withDense(c, frequent)})
 	}
 	slices.SortFunc(leading, func(a, b leader) int {
 		return cmp.Or(cmp.Compare(b.refined, a.refined), cmp.Compare(a.ordinal, b.ordinal))
@@ -103,15 +109,22 @@ func (x *search) refine(frequent []word) {
 	if len(frequent) == 0 {
 		return
 	}
-	least := float32(x.floor-x.doubt()-x.mostOfSessions(frequent)) - slack(float32(x.floor))
+	least := float32(x.floor-x.factorMost*(x.doubt()+x.mostOfSessions(frequent))) - slack(float32(x.floor))
 	kept := x.candidates[:0]
 	for _, c := range x.candidates {
 		x.tick(8)
-		if c.part += x.denseParts(c.ordinal, frequent); c.part >= least {
+		if c.part = x.withDense(c, frequent); c.part >= least {
 			kept = append(kept, c)
 		}
 	}
 	x.candidates = kept
+}
+
+// withDense returns a candidate's part with what words of dense terms add, or
+// somewhat more. (Where the sum was negative, its factor is 1 as long as it stays
+// so.)
+func (x *search) withDense(c candidate, frequent []word) float32 {
+	return c.part + max(1, float32(x.factor(c.ordinal, x.s.docs.at(c.ordinal))))*x.denseParts(c.ordinal, frequent)
 }
 
 // denseParts returns what words of dense terms add to a memory's score, its
@@ -125,10 +138,11 @@ func (x *search) denseParts(o uint32, frequent []word) float32 {
 		norms[k] = base + float32(x.slope)*float32(x.s.docs.at(neighbour).tokens)
 	}
 	sum := float32(0)
+	answers := x.answers(d)
 	for i := range frequent {
-		best := float32(0)
+		best, asked := float32(0), float32(0)
 		for _, j := range frequent[i].terms {
-			t := &x.terms[j]
+			t := &x.terms[j.at]
 			if !t.known {
 				continue
 			}
@@ -142,10 +156,14 @@ func (x *search) denseParts(o uint32, frequent []word) float32 {
 				if n < denseMany {
 					v = tf*(k1+1)/(tf+norms[k]) + delta
 				}
-				best = max(best, v*float32(share(by-k))*float32(t.idf))
+				v *= float32(j.idf)
+				best = max(best, v*float32(x.shares[by-k+reachBefore]))
+				if answers && k == by-1 {
+					asked = max(asked, v)
+				}
 			}
 		}
-		sum += best
+		sum += best + answerWeight*asked
 	}
 	return sum
 }
@@ -158,6 +176,7 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:]
 	docs, firsts = docs[:len(memories)], firsts[:len(memories)]
 	vectorWeight, mean := float32(x.vectorWeight), float32(x.mean)
+	most := float32(x.factorMost)
 	extra := float32(x.recencyWeight + x.importanceWeight)
 	// What a part must reach to matter; it rises as better ones are found.
 	least := x.least(open)
@@ -169,16 +188,22 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 		part := memories[i].sum
 		if session != 0 {
 			part += x.sessions[session].sum
+			if x.answers(&docs[i]) {
+				part += answerWeight * x.asked[x.before(from+uint32(i), &docs[i])].sum
+			}
 		}
 		lexical, has := part > 0, false
 		if x.query != nil && firsts[i] != none {
 			has = true
 			part += vectorWeight * (x.similarity(from+uint32(i), firsts[i]) - mean)
 		}
-		if part+extra < least || !has && (!x.lexical || !lexical && open == 0) {
+		if max(part, part*most)+extra < least || !has && (!x.lexical || !lexical && open == 0) {
 			continue
 		}
 		o := from + uint32(i)
+		if part > 0 {
+			part *= float32(x.factor(o, &docs[i]))
+		}
 		if extra > 0 {
 			d := x.s.details.at(o)
 			part += float32(x.recency(d) + x.importance(d))
@@ -200,7 +225,7 @@ func (x *search) least(open float32) float32 {
 	least := float32(x.floor) - open - slack(float32(x.floor))
 	if len(x.best) == x.TopK {
 		// These parts are in doubt themselves.
-		least = max(least, x.best[0]-open-float32(x.doubt())-slack(x.best[0]))
+		least = max(least, x.best[0]-open-float32(x.factorMost*x.doubt())-slack(x.best[0]))
 	}
 	return least
 }

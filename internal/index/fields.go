@@ -24,7 +24,6 @@ const (
 	hasOccurred                        // nothing: detail.when is occurred_at, and created_at follows as a zigzag varint
 	hasUpdated                         // where it is another time than created_at, zigzag varint
 	hasImportance                      // eight bytes
-	hasSpeaker                         // name
 	hasMetadata                        // length, then for each key its name, kind and value
 )
 
@@ -67,10 +66,6 @@ func (s *Shelf) encodeFields(d *detail, r *record.Record, p *record.Put, metadat
 		d.has |= hasImportance
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(*p.Importance))
 	}
-	if p.Speaker != "" {
-		d.has |= hasSpeaker
-		b = binary.AppendUvarint(b, uint64(s.names.add(p.Speaker)))
-	}
 	if len(metadata) > 0 {
 		d.has |= hasMetadata
 		b = binary.AppendUvarint(b, uint64(len(metadata)))
@@ -87,7 +82,6 @@ type fieldValues struct {
 	first                              uint64
 	position, expiry, created, updated int64
 	importance                         float64
-	speaker                            uint32
 	metadata                           []byte
 }
 
@@ -131,9 +125,6 @@ func (s *Shelf) read(d *detail, want fieldSet, v *fieldValues) {
 	if d.has&hasImportance != 0 {
 		v.importance = math.Float64frombits(binary.LittleEndian.Uint64(b))
 		b = b[8:]
-	}
-	if d.has&hasSpeaker != 0 {
-		v.speaker = uint32(unsigned())
 	}
 	if d.has&hasMetadata != 0 {
 		n := unsigned()

@@ -1,6 +1,10 @@
 package index
 
-import "math"
+import (
+	"math"
+	"slices"
+	"strings"
+)
 
 // Frequencies say how common the words of a query are: in one shelf, or, summed
 // with Add, in several.
@@ -11,10 +15,24 @@ type Frequencies struct {
 	Sessions, SessionTokens uint64
 	// Terms holds, for each word of the query, each of its terms' frequencies.
 	Terms [][]TermFrequency
+	// Alike holds, for each word, the terms that begin like it, in shelves where
+	// none of its own is in use.
+	Alike [][]Alike
+	// Pairs holds, for each word, in how many memories it comes right behind the
+	// word before; 0 where the rarer of the two is in too many to look.
+	Pairs []uint64
+	// Named are the speakers whom the query names.
+	Named []Voice
 }
 
 // A TermFrequency says in how many memories and in how many sessions a term is.
 type TermFrequency struct{ Memories, Sessions uint64 }
+
+// An Alike is a term that begins like a word of the query, and its frequency.
+type Alike struct {
+	Term string
+	TermFrequency
+}
 
 // Add adds the frequencies of the same query in another shelf.
 func (f *Frequencies) Add(o Frequencies) {
@@ -24,10 +42,32 @@ func (f *Frequencies) Add(o Frequencies) {
 	f.SessionTokens += o.SessionTokens
 	for i, terms := range o.Terms {
 		for j, t := range terms {
-			f.Terms[i][j].Memories += t.Memories
-			f.Terms[i][j].Sessions += t.Sessions
+			f.Terms[i][j].add(t)
+		}
+		f.Pairs[i] += o.Pairs[i]
+		f.Alike[i] = addAlike(f.Alike[i], o.Alike[i])
+	}
+	f.Named = closest(slices.Concat(f.Named, o.Named))
+}
+
+func (t *TermFrequency) add(o TermFrequency) {
+	t.Memories += o.Memories
+	t.Sessions += o.Sessions
+}
+
+// addAlike adds up what several shelves have.
+func addAlike(a, b []Alike) []Alike {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(a, b Alike) int { return strings.Compare(a.Term, b.Term) })
+	sum := all[:0]
+	for _, t := range all {
+		if n := len(sum); n > 0 && sum[n-1].Term == t.Term {
+			sum[n-1].add(t.TermFrequency)
+		} else {
+			sum = append(sum, t)
 		}
 	}
+	return mostFrequent(sum)
 }
 
 // idf is the weight of a term that is in df of n texts; never negative.
@@ -50,6 +90,11 @@ func (f *Frequencies) wordIDF(word int) float64 {
 	return best
 }
 
+// used tells whether a term of a word is in use.
+func (f *Frequencies) used(word int) bool {
+	return slices.ContainsFunc(f.Terms[word], func(t TermFrequency) bool { return t.Memories > 0 })
+}
+
 // scale is what the weights of vectors, recency and importance are a share of:
 // the summed weight of the query's words. A query without words has scale 1.
 func (f *Frequencies) scale() float64 {
@@ -68,7 +113,7 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 	f := Frequencies{
 		Memories: uint64(s.living), Tokens: s.tokens,
 		Sessions: uint64(s.sessionCount), SessionTokens: s.sessionTokens,
-		Terms: make([][]TermFrequency, len(q.Words)),
+		Terms: make([][]TermFrequency, len(q.Words)), Alike: make([][]Alike, len(q.Words)), Pairs: make([]uint64, len(q.Words)),
 	}
 	for i, w := range q.Words {
 		f.Terms[i] = make([]TermFrequency, len(w.Terms))
@@ -78,6 +123,15 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 				f.Terms[i][j] = TermFrequency{uint64(x.memories), uint64(x.sessions)}
 			}
 		}
+		if !q.Without.has(Unseen) && !f.used(i) {
+			f.Alike[i] = s.alike(w.Text)
+		}
+	}
+	if !q.Without.has(Pairs) {
+		s.pairs(q, func(second int, found []occurrence) { f.Pairs[second] = uint64(len(found)) })
+	}
+	if !q.Without.has(Speakers) {
+		f.Named = s.named(q.Words)
 	}
 	return f
 }

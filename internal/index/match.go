@@ -157,14 +157,14 @@ func (x *matcher) matches(o uint32) bool {
 	if d.has&hasExpiry != 0 && v.expiry <= x.now {
 		return false
 	}
-	m := candidateFields{s: x.s, session: doc.session, user: x.s.user(o), detail: d, fieldValues: &v}
+	m := candidateFields{s: x.s, session: doc.session, user: x.s.user(o), speaker: x.s.speaker(o), detail: d, fieldValues: &v}
 	return m.holds(x.filter)
 }
 
 // candidateFields are the fields of a memory that a filter is tried on.
 type candidateFields struct {
-	s             *Shelf
-	session, user uint32
+	s                      *Shelf
+	session, user, speaker uint32
 	*detail
 	*fieldValues
 }

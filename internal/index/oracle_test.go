@@ -18,6 +18,8 @@ import (
 type oracle struct {
 	model string
 	mem   map[uint64]*memory
+	// pairs are those of the query at hand, by its words.
+	pairs []map[*memory]int
 }
 
 type memory struct {
@@ -153,23 +155,123 @@ func (s *oracle) frequencies(q *Query) Frequencies {
 			f.SessionTokens += uint64(len(m.terms))
 		}
 	}
-	for _, w := range q.Words {
-		terms := make([]TermFrequency, len(w.Terms))
+	f.Named = s.named(q)
+	for i, w := range q.Words {
+		terms, used := make([]TermFrequency, len(w.Terms)), false
 		for i, t := range w.Terms {
-			for _, m := range s.mem {
-				if m.tf[t] > 0 {
-					terms[i].Memories++
-				}
-			}
-			for _, list := range sessions {
-				if slices.ContainsFunc(list, func(m *memory) bool { return m.tf[t] > 0 }) {
-					terms[i].Sessions++
-				}
-			}
+			terms[i] = s.frequency(sessions, t)
+			used = used || terms[i].Memories > 0
 		}
 		f.Terms = append(f.Terms, terms)
+		f.Alike = append(f.Alike, nil)
+		if !used && !q.Without.has(Unseen) {
+			f.Alike[i] = s.alike(sessions, w.Text)
+		}
+		f.Pairs = append(f.Pairs, uint64(len(s.pair(q, i))))
 	}
 	return f
+}
+
+// frequency counts a term.
+func (s *oracle) frequency(sessions map[string][]*memory, term string) TermFrequency {
+	var f TermFrequency
+	for _, m := range s.mem {
+		if m.tf[term] > 0 {
+			f.Memories++
+		}
+	}
+	for _, list := range sessions {
+		if slices.ContainsFunc(list, func(m *memory) bool { return m.tf[term] > 0 }) {
+			f.Sessions++
+		}
+	}
+	return f
+}
+
+// alike returns the most frequent terms that begin with a word's first letters.
+func (s *oracle) alike(sessions map[string][]*memory, word string) []Alike {
+	if len(word) < 5 {
+		return nil
+	}
+	terms := map[string]TermFrequency{}
+	for _, m := range s.mem {
+		for t := range m.tf {
+			if strings.HasPrefix(t, word[:5]) {
+				terms[t] = s.frequency(sessions, t)
+			}
+		}
+	}
+	var all []Alike
+	for t, f := range terms {
+		all = append(all, Alike{t, f})
+	}
+	slices.SortFunc(all, func(a, b Alike) int {
+		return cmp.Or(int(b.Memories)-int(a.Memories), strings.Compare(a.Term, b.Term))
+	})
+	return all[:min(16, len(all))]
+}
+
+// pair counts, by memory, how often word i of the query comes right behind the
+// one before.
+func (s *oracle) pair(q *Query, i int) map[*memory]int {
+	if i == 0 || q.Words[i].Apart || q.Without.has(Pairs) {
+		return nil
+	}
+	first, second := q.Words[i-1].Terms, q.Words[i].Terms
+	of := func(terms []string) (n int) {
+		for _, t := range terms {
+			for _, m := range s.mem {
+				n += min(1, m.tf[t])
+			}
+		}
+		return n
+	}
+	if min(of(first), of(second)) > 1000 {
+		return nil
+	}
+	all := map[*memory]int{}
+	for _, m := range s.mem {
+		for k := 1; k < len(m.terms); k++ {
+			if slices.Contains(first, m.terms[k-1]) && slices.Contains(second, m.terms[k]) {
+				all[m]++
+			}
+		}
+	}
+	return all
+}
+
+// folded are the words of a name as the tests have them.
+func folded(name string) []string {
+	return slices.DeleteFunc(strings.Fields(strings.ToLower(name)), func(w string) bool { return len(w) < 2 || w == "the" })
+}
+
+// named returns the speakers whom the query names, each at the most once, without
+// those of whom it names less than of another.
+func (s *oracle) named(q *Query) []Voice {
+	if q.Without.has(Speakers) {
+		return nil
+	}
+	masks := map[string]uint64{}
+	for _, m := range s.mem {
+		for i, w := range q.Words {
+			if name := folded(m.put.Speaker); slices.Contains(name, w.Text) {
+				masks[strings.Join(name, " ")] |= 1 << i
+			}
+		}
+	}
+	var all []Voice
+	for name, mask := range masks {
+		all = append(all, Voice{name, mask})
+	}
+	return closest(all)
+}
+
+// voice returns the name of the only speaker whom the query names, "" for none.
+func voice(f *Frequencies) string {
+	if len(f.Named) != 1 {
+		return ""
+	}
+	return f.Named[0].Name
 }
 
 func rarity(n, df uint64) float64 {
@@ -222,6 +324,10 @@ func (s *oracle) search(q *Query, f *Frequencies) []Hit {
 		mean /= max(1, float64(n))
 	}
 	sessions := s.sessions()
+	s.pairs = nil
+	for i := range q.Words {
+		s.pairs = append(s.pairs, s.pair(q, i))
+	}
 	var hits []Hit
 	for _, m := range s.mem {
 		if !s.matches(m, &q.Match) {
@@ -231,7 +337,7 @@ func (s *oracle) search(q *Query, f *Frequencies) []Hit {
 		if !ok {
 			continue
 		}
-		score := e.Lexical + e.Session + e.Vector + e.Recency + e.Importance
+		score := sumOf(&e)
 		if q.MinScore != nil && score < *q.MinScore {
 			continue
 		}
@@ -243,6 +349,32 @@ func (s *oracle) search(q *Query, f *Frequencies) []Hit {
 	}
 	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Number, b.Number)) })
 	return hits
+}
+
+// sumOf adds up the parts of a score.
+func sumOf(e *lembra.Explanation) float64 {
+	return e.Lexical + e.Session + e.Pairs + e.Answer + e.Vector + e.Speaker + e.Time + e.Question + e.Recency + e.Importance
+}
+
+// near returns the largest of a value of a memory and shares of those of its
+// neighbours, and whose it is.
+func (s *oracle) near(q *Query, m *memory, session []*memory, value func(*memory) float64) float64 {
+	most := value(m)
+	at := slices.Index(session, m)
+	if at < 0 || q.Without.has(Neighbours) {
+		return most
+	}
+	for k, share := range []float64{.7, .5, .3, .15} {
+		if at-k-1 >= 0 {
+			most = max(most, share*value(session[at-k-1]))
+		}
+	}
+	for k, share := range []float64{.6, .4, .2} {
+		if at+k+1 < len(session) {
+			most = max(most, share*value(session[at+k+1]))
+		}
+	}
+	return most
 }
 
 func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, query []float64, mean float64) (lembra.Explanation, bool) {
@@ -265,44 +397,63 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 			sessionLength += len(o.terms)
 		}
 		for i, w := range q.Words {
-			own, whole := 0.0, 0.0
-			bestTerm := ""
+			type weighed struct {
+				Alike
+				weight float64
+			}
+			var terms []weighed
+			used := false
 			for j, t := range w.Terms {
-				df := f.Terms[i][j]
-				weigh := func(o *memory, share float64) {
-					if v := share * bm25(o.tf[t], len(o.terms), average, rarity(f.Memories, df.Memories)); v > own {
-						own, bestTerm = v, t
-					}
+				terms = append(terms, weighed{Alike{t, f.Terms[i][j]}, 1})
+				used = used || f.Terms[i][j].Memories > 0
+			}
+			if !used {
+				for _, t := range f.Alike[i] {
+					terms = append(terms, weighed{t, .5})
 				}
-				weigh(m, 1)
+			}
+			own, whole, asked := 0.0, 0.0, 0.0
+			bestTerm := ""
+			for _, t := range terms {
+				value := func(o *memory) float64 {
+					return t.weight * bm25(o.tf[t.Term], len(o.terms), average, rarity(f.Memories, t.Memories))
+				}
+				if v := s.near(q, m, session, value); v > own {
+					own, bestTerm = v, t.Term
+				}
+				if at > 0 && text.Traits(session[at-1].analysed.GetTraits())&text.Asks != 0 {
+					asked = max(asked, value(session[at-1]))
+				}
 				tf := 0
+				for _, o := range session {
+					tf += o.tf[t.Term]
+				}
 				if at >= 0 {
-					for k, share := range []float64{.7, .5, .3, .15} {
-						if at-k-1 >= 0 {
-							weigh(session[at-k-1], share)
-						}
-					}
-					for k, share := range []float64{.6, .4, .2} {
-						if at+k+1 < len(session) {
-							weigh(session[at+k+1], share)
-						}
-					}
-					for _, o := range session {
-						tf += o.tf[t]
-					}
-					whole = max(whole, bm25(tf, sessionLength, sessionAverage, rarity(f.Sessions, df.Sessions)))
+					whole = max(whole, t.weight*bm25(tf, sessionLength, sessionAverage, rarity(f.Sessions, t.Sessions)))
 				}
 			}
 			e.Lexical += own
-			e.Session += .5 * whole
+			if !q.Without.has(Session) {
+				e.Session += .5 * whole
+			}
+			if !q.Without.has(Answers) {
+				e.Answer += .3 * asked
+			}
 			if own > 0 {
 				e.Terms[bestTerm] += own
+			}
+			if df := f.Pairs[i]; df > 0 {
+				count := s.pairs[i]
+				e.Pairs += s.near(q, m, session, func(o *memory) float64 {
+					c := float64(count[o])
+					return .5 * math.Log(1+float64(f.Memories)/float64(df)) * c / (c + 1)
+				})
 			}
 		}
 	}
 	switch q.Mode {
 	case lembra.ModeLexical:
-		if e.Lexical+e.Session <= 0 {
+		if e.Lexical+e.Session+e.Answer <= 0 {
 			return e, false
 		}
 	case lembra.ModeSemantic:
@@ -312,11 +463,23 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 		e.Vector = e.Cosine
 		scale = 1
 	default:
-		if e.Lexical+e.Session <= 0 && !hasVector {
+		if e.Lexical+e.Session+e.Answer <= 0 && !hasVector {
 			return e, false
 		}
 		if hasVector {
 			e.Vector = q.VectorWeight * scale * (e.Cosine - mean)
+		}
+	}
+	if sum := sumOf(&e); sum > 0 && q.Mode != lembra.ModeSemantic {
+		traits := text.Traits(m.analysed.GetTraits())
+		if traits&text.Asks != 0 && !q.Without.has(Questions) {
+			e.Question = -.2 * sum
+		}
+		if traits&text.Timed != 0 && q.When && !q.Without.has(Times) {
+			e.Time = .3 * sum
+		}
+		if name := voice(f); name != "" && strings.Join(folded(m.put.Speaker), " ") == name {
+			e.Speaker = .4 * sum
 		}
 	}
 	age := max(0, q.Now.Sub(record.Time(m.when())))

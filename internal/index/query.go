@@ -7,20 +7,14 @@ import (
 	"lembra/internal/text"
 )
 
-// The parameters of the ranking.
-const (
-	k1    = 1.2
-	b     = 0.75
-	delta = 0.2
-	// sessionWeight is the share of a session's own score in that of its
-	// memories.
-	sessionWeight = 0.5
-)
-
 // A Query is what a recall asks a shelf.
 type Query struct {
 	// Words are the words of the question; each counts as the best of its terms.
 	Words []text.Word
+	// When: the question asks for a time.
+	When bool
+	// Without are the rules of the ranking that are left out.
+	Without Rules
 	// Vector is the question's embedding. It may be nil in ModeLexical.
 	Vector *lembra.Embedding
 	Mode   lembra.Mode

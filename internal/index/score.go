@@ -20,6 +20,16 @@ type scorer struct {
 
 	words []word
 	terms []queryTerm
+	pairs []pair
+	// shares are what a memory has of its neighbours.
+	shares [windowMax]float64
+	// without are the rules that are left out.
+	without Rules
+	// alone are the numbers of the only speaker whom the query names; when tells
+	// that it asks for a time, factorMost the most that a score is multiplied with.
+	alone      []uint32
+	when       bool
+	factorMost float64
 	// filter has a bit for each of the terms' numbers.
 	filter [64]uint64
 
@@ -43,18 +53,23 @@ type scorer struct {
 // A word of the query.
 type word struct {
 	number uint32 // from 1 on
-	terms  []int  // in scorer.terms
+	terms  []wordTerm
 	// postings is the number of postings of its terms.
 	postings int
 }
 
+// A wordTerm is a term that a word stands for, with its weight.
+type wordTerm struct {
+	at              int // in scorer.terms
+	idf, sessionIDF float64
+}
+
 // A queryTerm is a term of one or several of the query's words.
 type queryTerm struct {
-	text            string
-	id              uint32
-	known           bool
-	idf, sessionIDF float64
-	dense           *dense // nil where the term is not
+	text  string
+	id    uint32
+	known bool
+	dense *dense // nil where the term is not
 }
 
 // A part of a score is what one word adds, by one of its terms.
@@ -65,11 +80,14 @@ type part struct {
 
 // mostOfSessions returns the most that words can add to the score of a session.
 func (x *scorer) mostOfSessions(words []word) float64 {
+	if x.without.has(Session) {
+		return 0
+	}
 	sum := 0.0
 	for i := range words {
 		most := 0.0
-		for _, i := range words[i].terms {
-			if t := &x.terms[i]; t.known {
+		for _, t := range words[i].terms {
+			if x.terms[t.at].known {
 				most = max(most, impactMax*sessionWeight*t.sessionIDF)
 			}
 		}
@@ -81,14 +99,18 @@ func (x *scorer) mostOfSessions(words []word) float64 {
 // impactMax is the most that BM25+ makes of one unit of idf.
 const impactMax = k1 + 1 + delta
 
-// mostOf returns the most that words can add to a score.
+// mostOf returns the most that words can add to a score, before its factor.
 func (x *scorer) mostOf(words []word) float64 {
-	sum := 0.0
+	weight := 1.0
+	if !x.without.has(Answers) {
+		weight += answerWeight
+	}
+	sum := x.mostOfSessions(words)
 	for i := range words {
 		most := 0.0
-		for _, j := range words[i].terms {
-			if t := &x.terms[j]; t.known {
-				most = max(most, impactMax*(t.idf+sessionWeight*t.sessionIDF))
+		for _, t := range words[i].terms {
+			if x.terms[t.at].known {
+				most = max(most, impactMax*weight*t.idf)
 			}
 		}
 		sum += most
@@ -98,12 +120,16 @@ func (x *scorer) mostOf(words []word) float64 {
 
 func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	x.s, x.f = s, f
-	x.lexical = q.Mode != lembra.ModeSemantic
+	x.lexical, x.without = q.Mode != lembra.ModeSemantic, q.Without
+	x.beginShares()
+	x.factorMost = 1
 	x.slope, x.sessionSlope = slope(f.Tokens, f.Memories), slope(f.SessionTokens, f.Sessions)
 	x.scale = 1
 	if x.lexical {
 		x.scale = f.scale()
 		x.addWords(q)
+		x.addPairs(q)
+		x.beginFactor(q)
 	}
 	x.vectorWeight = 1
 	if x.lexical {
@@ -141,14 +167,11 @@ func (x *scorer) addWords(q *Query) {
 	for i, w := range q.Words {
 		y := word{number: uint32(i) + 1}
 		for j, t := range w.Terms {
-			at := slices.IndexFunc(x.terms, func(have queryTerm) bool { return have.text == t })
-			if at < 0 {
-				at = len(x.terms)
-				x.addTerm(t, x.f.Terms[i][j])
-			}
-			y.terms = append(y.terms, at)
-			if x.terms[at].known {
-				y.postings += int(x.s.terms.at(x.terms[at].id).count)
+			x.addTerm(&y, t, x.f.Terms[i][j], 1)
+		}
+		if !x.f.used(i) {
+			for _, t := range x.f.Alike[i] {
+				x.addTerm(&y, t.Term, t.TermFrequency, unseenWeight)
 			}
 		}
 		x.words = append(x.words, y)
@@ -157,20 +180,44 @@ func (x *scorer) addWords(q *Query) {
 	x.parts = sized(x.parts, len(x.words))
 }
 
-func (x *scorer) addTerm(text string, df TermFrequency) {
-	t := queryTerm{text: text, idf: idf(x.f.Memories, df.Memories), sessionIDF: idf(x.f.Sessions, df.Sessions)}
-	t.id, t.known = x.s.vocabulary.find(text)
-	if t.known {
-		x.filter[t.id>>6&63] |= 1 << (t.id & 63)
-		if d := x.s.terms.at(t.id).dense; d != 0 {
-			t.dense = &x.s.dense[d-1]
+// addTerm adds a term to those that a word stands for.
+func (x *scorer) addTerm(w *word, text string, df TermFrequency, weight float64) {
+	at := slices.IndexFunc(x.terms, func(have queryTerm) bool { return have.text == text })
+	if at < 0 {
+		at = len(x.terms)
+		t := queryTerm{text: text}
+		t.id, t.known = x.s.vocabulary.find(text)
+		if t.known {
+			x.filter[t.id>>6&63] |= 1 << (t.id & 63)
+			if d := x.s.terms.at(t.id).dense; d != 0 {
+				t.dense = &x.s.dense[d-1]
+			}
 		}
+		x.terms = append(x.terms, t)
 	}
-	x.terms = append(x.terms, t)
+	w.terms = append(w.terms, wordTerm{at, weight * idf(x.f.Memories, df.Memories), weight * idf(x.f.Sessions, df.Sessions)})
+	if t := &x.terms[at]; t.known {
+		w.postings += int(x.s.terms.at(t.id).count)
+	}
+}
+
+// addPairs looks up the pairs that are somewhere.
+func (x *scorer) addPairs(q *Query) {
+	if x.without.has(Pairs) || !slices.ContainsFunc(x.f.Pairs, func(df uint64) bool { return df > 0 }) {
+		return
+	}
+	x.s.pairs(q, func(second int, found []occurrence) {
+		if df := x.f.Pairs[second]; df > 0 && len(found) > 0 {
+			x.pairs = append(x.pairs, pair{
+				number: uint32(len(q.Words) + second), weight: pairWeight * pairIDF(x.f.Memories, df), found: slices.Clone(found),
+			})
+		}
+	})
 }
 
 func (x *scorer) end() {
 	x.words, x.terms, x.parts, x.filter = x.words[:0], x.terms[:0], x.parts[:0], [64]uint64{}
+	x.pairs, x.alone, x.when = x.pairs[:0], nil, false
 	x.query, x.mean, x.f = nil, 0, nil
 	clear(x.sessionScores)
 }
@@ -189,28 +236,33 @@ func (x *scorer) score(o uint32, most, least float64) (float64, bool) {
 	}
 	d := x.s.details.at(o)
 	e.Recency, e.Importance = x.recency(d), x.importance(d)
-	if x.lexical {
-		doc := x.s.docs.at(o)
-		x.own(o, doc)
-		for _, p := range x.parts {
-			e.Lexical += p.value
-		}
-		if doc.session != 0 {
-			if e.Lexical+e.Vector+e.Recency+e.Importance+most < least {
-				return 0, false
-			}
-			e.Session = x.session(doc.session)
-		}
+	if !x.lexical {
+		x.explained = e
+		return e.Vector + e.Recency + e.Importance, has
 	}
-	if !has && e.Lexical+e.Session <= 0 {
+	doc := x.s.docs.at(o)
+	x.own(o, doc, &e)
+	factor := x.factor(o, doc)
+	if doc.session != 0 && !x.without.has(Session) {
+		// The factor of a sum that is not positive is 1.
+		if most += e.Lexical + e.Pairs + e.Answer + e.Vector; max(most, most*factor)+e.Recency+e.Importance < least {
+			return 0, false
+		}
+		e.Session = x.session(doc.session)
+	}
+	if !has && e.Lexical+e.Session+e.Answer <= 0 {
 		return 0, false
 	}
+	sum := e.Lexical + e.Session + e.Pairs + e.Answer + e.Vector
+	if sum > 0 {
+		x.explainFactor(o, doc, sum, &e)
+	}
 	x.explained = e
-	return e.Lexical + e.Session + e.Vector + e.Recency + e.Importance, true
+	return sum + e.Speaker + e.Time + e.Question + e.Recency + e.Importance, true
 }
 
 // own works out the words' parts in a memory and its neighbours.
-func (x *scorer) own(o uint32, d *doc) {
+func (x *scorer) own(o uint32, d *doc, e *lembra.Explanation) {
 	alone := [1]uint32{o}
 	window, by := x.window(&alone, d)
 	clear(x.tf)
@@ -218,23 +270,41 @@ func (x *scorer) own(o uint32, d *doc) {
 	for i, neighbour := range window {
 		tokens[i] = float64(x.count(neighbour, i))
 	}
+	answers := x.answers(d)
 	for i := range x.words {
-		p := part{}
-		for _, j := range x.words[i].terms {
+		p, asked := part{}, 0.0
+		for _, t := range x.words[i].terms {
 			for k := range window {
-				if x.tf[j][k] == 0 {
+				if x.tf[t.at][k] == 0 {
 					continue
 				}
 				// The memory at k is by-k places before this one.
-				v := share(by-k) * x.terms[j].idf * impact(float64(x.tf[j][k]), base+x.slope*tokens[k])
-				if v > p.value {
-					p = part{v, j}
+				own := t.idf * impact(float64(x.tf[t.at][k]), base+x.slope*tokens[k])
+				if v := x.shares[by-k+reachBefore] * own; v > p.value {
+					p = part{v, t.at}
+				}
+				if answers && k == by-1 {
+					asked = max(asked, own)
 				}
 			}
 		}
 		x.parts[i] = p
+		e.Lexical += p.value
+		e.Answer += answerWeight * asked
+	}
+	for i := range x.pairs {
+		most := 0.0
+		for k, neighbour := range window {
+			if count := x.pairs[i].count(neighbour); count > 0 {
+				most = max(most, x.shares[by-k+reachBefore]*x.pairs[i].value(count))
+			}
+		}
+		e.Pairs += most
 	}
 }
+
+// answers tells whether a memory has a share of what the one before says.
+func (x *scorer) answers(d *doc) bool { return d.place&answers != 0 && !x.without.has(Answers) }
 
 // window returns the memories that take part in the score of one, and where it is
 // among them.
@@ -244,6 +314,16 @@ func (x *scorer) window(alone *[1]uint32, d *doc) (members []uint32, at int) {
 	}
 	members, at = x.s.sessions.at(d.session).members, d.position()
 	return members[max(0, at-reachBehind):min(len(members), at+reachBefore+1)], min(at, reachBehind)
+}
+
+// reached returns the memories in whose scores one takes part, and where it is
+// among them.
+func (x *scorer) reached(alone *[1]uint32, d *doc) (members []uint32, at int) {
+	if d.session == 0 {
+		return alone[:], 0
+	}
+	members, at = x.s.sessions.at(d.session).members, d.position()
+	return members[max(0, at-reachBefore):min(len(members), at+reachBehind+1)], min(at, reachBefore)
 }
 
 // count adds to tf[…][k] how often each term occurs in a memory, and returns the
@@ -293,9 +373,9 @@ func (x *scorer) session(id uint32) float64 {
 	sum := 0.0
 	for i := range x.words {
 		best := 0.0
-		for _, j := range x.words[i].terms {
-			if tf := x.tf[j][0]; tf > 0 {
-				best = max(best, x.terms[j].sessionIDF*impact(float64(tf), base+x.sessionSlope*float64(s.tokens)))
+		for _, t := range x.words[i].terms {
+			if tf := x.tf[t.at][0]; tf > 0 {
+				best = max(best, t.sessionIDF*impact(float64(tf), base+x.sessionSlope*float64(s.tokens)))
 			}
 		}
 		sum += best

@@ -23,9 +23,10 @@ type search struct {
 
 	// memories and sessions hold the parts of scores, by ordinal and session;
 	// blocks tells which blocks of memories have any, used which sessions.
-	memories, sessions []cell
-	blocks             []bool
-	used               []uint32
+	// asked is what the words say in memories that ask.
+	memories, asked, sessions []cell
+	blocks                    []bool
+	used                      []uint32
 	// counts and counted are one term's occurrences by session.
 	counts  []uint32
 	counted []uint32
@@ -82,6 +83,7 @@ func (x *search) reset(s *Shelf, q *Query, f *Frequencies) {
 	x.work, x.yields, x.floor = Work{}, 0, -math.MaxFloat32
 	x.hits = make([]Hit, 0, min(q.TopK, s.living)+1)
 	x.memories = sized(x.memories, int(s.docs.n))
+	x.asked = sized(x.asked, int(s.docs.n))
 	x.blocks = sized(x.blocks, int(s.docs.n)>>blockBits+1)
 	x.sessions = sized(x.sessions, int(s.sessions.n))
 	x.counts = sized(x.counts, int(s.sessions.n))
@@ -113,6 +115,7 @@ func (x *search) clear() {
 		if used {
 			from := b << blockBits
 			clear(x.memories[from:min(from+1<<blockBits, len(x.memories))])
+			clear(x.asked[from:min(from+1<<blockBits, len(x.asked))])
 			x.blocks[b] = false
 		}
 	}
@@ -137,6 +140,7 @@ func (x *search) find() {
 		for i := range x.words[:frequent] {
 			x.walk(&x.words[i])
 		}
+		x.spreadPairs()
 	}
 	if x.query != nil {
 		x.estimate()
@@ -176,7 +180,7 @@ func (x *search) split() int {
 func (x *search) dense(w word) bool {
 	some := false
 	for _, i := range w.terms {
-		if t := &x.terms[i]; t.known {
+		if t := &x.terms[i.at]; t.known {
 			if t.dense == nil {
 				return false
 			}
@@ -231,7 +235,8 @@ func (x *search) similarity(o, first uint32) float32 {
 	return most
 }
 
-// doubt returns how far the part of a score that the vectors make up may be off.
+// doubt returns how far the part of a score that the vectors make up may be off,
+// before the score's factor.
 func (x *search) doubt() float64 {
 	if x.query == nil || x.exact() {
 		return 0
@@ -248,12 +253,17 @@ func (x *search) second(frequent []word) {
 		return cmp.Or(cmp.Compare(b.part, a.part), cmp.Compare(a.ordinal, b.ordinal))
 	})
 	for _, c := range x.candidates {
+		doc := x.s.docs.at(c.ordinal)
 		if len(x.hits) == x.TopK {
-			if least := x.hits[len(x.hits)-1].Score; float64(c.part)+open+float64(slack(c.part)) < least {
+			least := x.hits[len(x.hits)-1].Score - float64(c.part) - float64(slack(c.part))
+			if x.factorMost*open < least {
 				break
 			}
+			if max(1, x.factor(c.ordinal, doc))*open < least {
+				continue
+			}
 		}
-		known := x.sessions[x.s.docs.at(c.ordinal).session].sum
+		known := x.sessions[doc.session].sum
 		x.finish(c.ordinal, float64(known+slack(known))+ofSession)
 		x.tick(64)
 	}

@@ -90,8 +90,14 @@ func (s *Shelf) seat(x *session, from int, follow bool) {
 	if x.scattered {
 		flag = scattered
 	}
+	behind := from > 0 && s.docs.at(x.members[from-1]).place&asks != 0
 	for i := from; i < len(x.members); i++ {
-		s.docs.at(x.members[i]).place = uint32(i) | flag
+		d := s.docs.at(x.members[i])
+		d.place = uint32(i) | flag | d.place&(asks|timed)
+		if behind {
+			d.place |= answers
+		}
+		behind = d.place&asks != 0
 	}
 }
 

@@ -34,14 +34,16 @@ type Shelf struct {
 // contents are what an erase empties.
 type contents struct {
 	vocabulary dictionary
+	beginnings beginnings
 	terms      column[term]
 	postings   arena
 	dense      []dense
 
 	docs    column[doc]
 	details column[detail]
-	// users ends behind the last memory that has one.
-	users column[uint32]
+	// users and speakers end behind the last memory that has one.
+	users, speakers column[uint32]
+	voices          voices
 	// forward holds each memory's terms in order.
 	forward arena
 	// fields holds what few memories have, or few filters ask for.
@@ -80,8 +82,7 @@ type contents struct {
 type doc struct {
 	// session is 0 where there is none, dead for a version that is gone.
 	session uint32
-	// place is the memory's place among its session's members; the top bit is
-	// set where the members' ordinals do not simply follow each other.
+	// place is the memory's place among its session's members, and marks.
 	place uint32
 	// tokens is the number of terms.
 	tokens uint32
@@ -90,12 +91,33 @@ type doc struct {
 }
 
 const (
-	dead      = none
+	dead = none
+	// scattered: the ordinals of the session's members do not simply follow each
+	// other.
 	scattered = 1 << 31
+	// asks and timed are the memory's traits.
+	asks  = 1 << 30
+	timed = 1 << 29
+	// answers: the member before asks.
+	answers = 1 << 28
+
+	positionMask = answers - 1
 )
 
 // position is the memory's place among its session's members.
-func (d *doc) position() int { return int(d.place &^ scattered) }
+func (d *doc) position() int { return int(d.place & positionMask) }
+
+// marks turns the traits of a text into those of a place.
+func marks(t text.Traits) uint32 {
+	m := uint32(0)
+	if t&text.Asks != 0 {
+		m |= asks
+	}
+	if t&text.Timed != 0 {
+		m |= timed
+	}
+	return m
+}
 
 // A detail is what a filter, a listing or Apply needs of a memory.
 type detail struct {
@@ -147,7 +169,10 @@ func New(model string) *Shelf {
 }
 
 func newContents() contents {
-	c := contents{vocabulary: newDictionary(), names: newDictionary(), sessionNames: newDictionary()}
+	c := contents{
+		vocabulary: newDictionary(), names: newDictionary(), sessionNames: newDictionary(), beginnings: newBeginnings(),
+		voices: newVoices(),
+	}
 	c.names.add("")
 	c.sessionNames.add("")
 	c.sessions.add(session{})
@@ -187,6 +212,7 @@ const mapEntry = 24
 func (s *Shelf) Bytes() int64 {
 	n := int64(unsafe.Sizeof(*s)) + int64(len(s.model))
 	n += s.vocabulary.bytes() + s.terms.bytes() + s.postings.bytes()
+	n += s.beginnings.bytes() + s.voices.bytes() + s.speakers.bytes()
 	n += s.docs.bytes() + s.details.bytes() + s.users.bytes() + s.forward.bytes() + s.fields.bytes() + s.names.bytes() + s.spans.bytes()
 	n += s.sessionNames.bytes() + s.sessions.bytes() + s.heldBySessions + s.vectors.bytes()
 	for i := range s.dense {
@@ -268,7 +294,8 @@ func (s *Shelf) put(r *record.Record, p *record.Put) error {
 		d.when = *p.OccurredAtUs
 	}
 	s.encodeFields(&d, r, p, metadata)
-	o := s.append(d, s.names.add(p.UserId), p.GetTerms().GetText(), s.session(p.SessionId))
+	who := person{user: s.names.add(p.UserId), speaker: s.names.add(p.Speaker)}
+	o := s.append(d, who, p.Terms, s.session(p.SessionId))
 	if v := record.VectorsOf(p, s.model); v != nil {
 		s.setVectors(o, v)
 	}
@@ -287,8 +314,30 @@ func (s *Shelf) session(name string) uint32 {
 	return id
 }
 
+// A person is who a memory is of, and who said it: names, 0 for none.
+type person struct{ user, speaker uint32 }
+
+// put writes a value of a column that ends behind the last one that is not 0.
+func put(c *column[uint32], at, v uint32) {
+	if v == 0 {
+		return
+	}
+	for c.n < at {
+		c.add(0)
+	}
+	c.add(v)
+}
+
+// get reads such a value.
+func get(c *column[uint32], at uint32) uint32 {
+	if at < c.n {
+		return *c.at(at)
+	}
+	return 0
+}
+
 // append adds a living memory without vectors.
-func (s *Shelf) append(d detail, user uint32, terms string, session uint32) uint32 {
+func (s *Shelf) append(d detail, who person, terms *record.Terms, session uint32) uint32 {
 	o := s.docs.n
 	if o&chunkMask == 0 {
 		s.spans.add(span{d.when, d.when})
@@ -296,15 +345,12 @@ func (s *Shelf) append(d detail, user uint32, terms string, session uint32) uint
 		x := s.spans.at(o >> chunkBits)
 		x.earliest, x.latest = min(x.earliest, d.when), max(x.latest, d.when)
 	}
-	s.analyse(terms)
+	s.analyse(terms.GetText())
 	s.details.add(d)
-	if user != 0 {
-		for s.users.n < o {
-			s.users.add(0)
-		}
-		s.users.add(user)
-	}
-	s.docs.add(doc{tokens: uint32(len(s.ids)), forward: s.forward.add(s.buf)})
+	put(&s.users, o, who.user)
+	put(&s.speakers, o, who.speaker)
+	s.voices.count(&s.names, who.speaker, 1)
+	s.docs.add(doc{tokens: uint32(len(s.ids)), forward: s.forward.add(s.buf), place: marks(text.Traits(terms.GetTraits()))})
 	s.vectors.first.add(none)
 	if session != 0 {
 		s.join(o, session, s.ids)
@@ -344,6 +390,7 @@ func (s *Shelf) analyse(terms string) {
 		id := s.vocabulary.add(t)
 		if id == s.terms.n {
 			s.terms.add(term{})
+			s.beginnings.add(t, id)
 			s.counts = append(s.counts, 0)
 		}
 		s.counts[id]++
@@ -427,7 +474,7 @@ func (s *Shelf) move(o uint32, number uint64, terms *record.Terms) uint32 {
 	}
 	delete(s.moved, o)
 	s.moved[s.docs.n], s.movedTo[number] = number, s.docs.n
-	to := s.append(d, s.user(o), terms.Text, session)
+	to := s.append(d, person{s.user(o), s.speaker(o)}, terms, session)
 	if first != none {
 		for i := first; i < s.vectors.slots.n && s.vectors.slots.at(i).owner == o; i++ {
 			s.vectors.slots.at(i).owner = to
@@ -455,12 +502,10 @@ func (s *Shelf) number(o uint32) uint64 {
 }
 
 // user returns the name of a memory's user.
-func (s *Shelf) user(o uint32) uint32 {
-	if o < s.users.n {
-		return *s.users.at(o)
-	}
-	return 0
-}
+func (s *Shelf) user(o uint32) uint32 { return get(&s.users, o) }
+
+// speaker returns the name of a memory's speaker.
+func (s *Shelf) speaker(o uint32) uint32 { return get(&s.speakers, o) }
 
 func (s *Shelf) alive(o uint32) bool { return s.docs.at(o).session != dead }
 
@@ -494,6 +539,7 @@ func (s *Shelf) kill(o uint32) {
 		s.expiring--
 	}
 	s.tokens -= uint64(d.tokens)
+	s.voices.count(&s.names, s.speaker(o), -1)
 	s.language(s.details.at(o).language, -1)
 	d.session = dead
 }

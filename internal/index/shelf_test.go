@@ -67,7 +67,16 @@ func drawWord(t *rapid.T) string {
 	for range 3 {
 		n = min(n, rapid.IntRange(0, vocabularySize-1).Draw(t, "word"))
 	}
-	return fmt.Sprintf("w%d", n)
+	return testWord(n)
+}
+
+// testWord is word n: a part of them begin with the same five letters.
+func testWord(n int) string {
+	return fmt.Sprintf("%s%c", []string{"water", "river", "wat", "w", "9"}[n%5], 'a'+n/5)
+}
+
+func drawSpeaker(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "Ana Lima", "Ana Costa", "ana lima", "Rui", "the 2"}).Draw(t, "speaker")
 }
 
 func drawTerms(t *rapid.T, analyzer uint32) *record.Terms {
@@ -77,6 +86,7 @@ func drawTerms(t *rapid.T, analyzer uint32) *record.Terms {
 	}
 	return &record.Terms{
 		Analyzer: analyzer, Language: rapid.Uint32Range(0, 2).Draw(t, "language"), Text: strings.Join(words, " "),
+		Traits: rapid.Uint32Range(0, uint32(text.Asks|text.Timed)).Draw(t, "traits"),
 	}
 }
 
@@ -136,7 +146,7 @@ func (w *world) drawPut(t *rapid.T) *record.Put {
 		w.session = drawID(t, "session") // otherwise the same goes on
 	}
 	p := &record.Put{
-		UserId: drawID(t, "user"), SessionId: w.session, Speaker: drawID(t, "speaker"),
+		UserId: drawID(t, "user"), SessionId: w.session, Speaker: drawSpeaker(t),
 		Position:   drawPosition(t),
 		Importance: optional(t, rapid.Float64Range(0, 1).Draw(t, "importance")),
 		Terms:      drawTerms(t, 1),
@@ -249,6 +259,8 @@ func drawFilter(t *rapid.T, depth int) lembra.Filter {
 			return rapid.Float64Range(0, 1).Draw(t, "importance")
 		case strings.HasPrefix(field, "metadata."):
 			return drawValue(t)
+		case field == "speaker":
+			return drawSpeaker(t)
 		}
 		return drawID(t, strings.TrimSuffix(field, "_id"))
 	}
@@ -301,12 +313,17 @@ func drawQuery(t *rapid.T, element lembra.Element) *Query {
 		TopK:         rapid.IntRange(1, 12).Draw(t, "top_k"),
 		Match:        drawMatch(t),
 		VectorWeight: 0.3, Now: drawTime(t), Explain: rapid.Bool().Draw(t, "explain"),
+		When: rapid.Bool().Draw(t, "when"),
 	}
-	for i := range rapid.IntRange(0, 5).Draw(t, "words") {
-		w := text.Word{Text: fmt.Sprint(i)}
+	if rapid.IntRange(0, 2).Draw(t, "ablated") == 0 {
+		q.Without = Rules(rapid.Uint16Range(0, uint16(allRules)).Draw(t, "without"))
+	}
+	for range rapid.IntRange(0, 5).Draw(t, "words") {
+		w := text.Word{Apart: rapid.IntRange(0, 9).Draw(t, "apart") == 0}
+		w.Text = rapid.SampledFrom([]string{"waterfall", "rivers", "watt", "ana", "lima", "costa", "rui", "2"}).Draw(t, "text")
 		for range rapid.IntRange(1, 2).Draw(t, "terms") {
 			term := drawWord(t)
-			if rapid.IntRange(0, 9).Draw(t, "unknown") == 0 {
+			if rapid.IntRange(0, 4).Draw(t, "unknown") == 0 {
 				term = "unknown"
 			}
 			if !slices.Contains(w.Terms, term) {
@@ -370,7 +387,7 @@ func compareExplained(t testingT, q *Query, h Hit, want []Hit, tolerance float64
 		return
 	}
 	e := h.Explain
-	if sum := e.Lexical + e.Session + e.Vector + e.Recency + e.Importance; math.Abs(sum-h.Score) > 1e-9 {
+	if sum := sumOf(e); math.Abs(sum-h.Score) > 1e-9 {
 		t.Fatalf("parts add up to %v, the score is %v", sum, h.Score)
 	}
 	terms := 0.0
@@ -388,6 +405,11 @@ func compareExplained(t testingT, q *Query, h Hit, want []Hit, tolerance float64
 		for i, part := range [][2]float64{
 			{e.Lexical, x.Lexical},
 			{e.Session, x.Session},
+			{e.Pairs, x.Pairs},
+			{e.Answer, x.Answer},
+			{e.Speaker, x.Speaker},
+			{e.Time, x.Time},
+			{e.Question, x.Question},
 			{e.Vector, x.Vector},
 			{e.Cosine, x.Cosine},
 			{e.Recency, x.Recency},

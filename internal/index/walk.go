@@ -23,12 +23,11 @@ func (c *cell) add(word uint32, v float32) {
 // walk reads the postings of a word's terms, and adds what they say to the
 // memories, their neighbours and their sessions.
 func (x *search) walk(w *word) {
-	for _, i := range w.terms {
-		t := &x.terms[i]
-		if !t.known {
+	for _, t := range w.terms {
+		if !x.terms[t.at].known {
 			continue
 		}
-		x.reader.reset(&x.s.postings, x.s.terms.at(t.id))
+		x.reader.reset(&x.s.postings, x.s.terms.at(x.terms[t.at].id))
 		for {
 			n := x.reader.fill()
 			if n == 0 {
@@ -47,6 +46,9 @@ func (x *search) walk(w *word) {
 			}
 			norm := base + x.sessionSlope*float64(x.s.sessions.at(id).tokens)
 			v := t.sessionIDF * impact(float64(x.counts[id]), norm)
+			if x.without.has(Session) {
+				v = 0
+			}
 			c.add(w.number, sessionWeight*float32(v))
 			x.counts[id] = 0
 		}
@@ -96,6 +98,7 @@ func (x *search) spread(word uint32, idf float32, n int) {
 		docs[i] = *x.s.docs.at(o)
 	}
 	slope := float32(x.slope)
+	asking, alone := !x.without.has(Answers), x.without.has(Neighbours)
 	r := &x.run
 	for i, o := range x.reader.ordinals[:n] {
 		d := &docs[i]
@@ -113,6 +116,13 @@ func (x *search) spread(word uint32, idf float32, n int) {
 			x.counted = append(x.counted, d.session)
 		}
 		x.counts[d.session] += x.reader.tfs[i]
+		if d.place&asks != 0 && asking {
+			x.asked[o].add(word, v)
+		}
+		if alone {
+			x.memories[o].add(word, v)
+			continue
+		}
 		at := d.position() - r.start
 		if d.session != r.session || uint(at) > uint(min(r.length, runMax-1)) {
 			x.flush(word)

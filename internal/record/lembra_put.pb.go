@@ -236,6 +236,7 @@ type Terms struct {
 	Analyzer      uint32                 `protobuf:"varint,1,opt,name=analyzer,proto3" json:"analyzer,omitempty"` // version of the analyser
 	Language      uint32                 `protobuf:"varint,2,opt,name=language,proto3" json:"language,omitempty"` // text.Language
 	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`          // the terms in order, separated by single spaces
+	Traits        uint32                 `protobuf:"varint,4,opt,name=traits,proto3" json:"traits,omitempty"`     // text.Traits
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,6 +290,13 @@ func (x *Terms) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *Terms) GetTraits() uint32 {
+	if x != nil {
+		return x.Traits
+	}
+	return 0
 }
 
 // Vectors are one model's embedding of a text.
@@ -465,11 +473,12 @@ const file_lembra_put_proto_rawDesc = "" +
 	"\x0f_occurred_at_usB\x10\n" +
 	"\x0e_expires_at_usB\r\n" +
 	"\v_importanceB\x19\n" +
-	"\x17_previous_expires_at_us\"S\n" +
+	"\x17_previous_expires_at_us\"k\n" +
 	"\x05Terms\x12\x1a\n" +
 	"\banalyzer\x18\x01 \x01(\rR\banalyzer\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\rR\blanguage\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"k\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x16\n" +
+	"\x06traits\x18\x04 \x01(\rR\x06traits\"k\n" +
 	"\aVectors\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x1c\n" +
 	"\tdimension\x18\x02 \x01(\rR\tdimension\x12\x18\n" +

@@ -118,37 +118,53 @@ func (r *Reading) Close() {
 	r.analyzer.readings.Put(r)
 }
 
+// A Question is a query, analysed.
+type Question struct {
+	// Words are in order; of words with the same terms only the first is among them.
+	Words []Word
+	// When: it asks for a time.
+	When bool
+}
+
 // A Word is a word of a query, with the terms it stands for.
 type Word struct {
 	// Text is the word, folded.
 	Text string
 	// Terms are its terms in the languages asked for, each once.
 	Terms []string
+	// Apart: the word before in the query, stop words left out, is not the one
+	// before in Words.
+	Apart bool
 }
 
 // Query analyses a query as a text in each of langs. Stop words of the query's own
 // language are left out in all of them, unless there is nothing else; where the
-// query's language is Other, those that are stop words in all of langs. Words come
-// in order; of words with the same terms only the first.
-func (a *Analyzer) Query(query string, langs []Language) []Word {
+// query's language is Other, those that are stop words in all of langs.
+func (a *Analyzer) Query(query string, langs []Language) Question {
 	r := a.Read(query)
 	defer r.Close()
-	own := r.language
-	if words := a.queryWords(r.entries, langs, func(e *entry) bool { return !e.stopIn(own, langs) }); len(words) > 0 {
-		return words
+	all := make([]string, len(r.entries))
+	for i, e := range r.entries {
+		all[i] = string(e.word())
 	}
-	return a.queryWords(r.entries, langs, func(*entry) bool { return true })
+	q := Question{When: asksWhen(all)}
+	own := r.language
+	if q.Words = a.queryWords(r.entries, langs, func(e *entry) bool { return !e.stopIn(own, langs) }); len(q.Words) == 0 {
+		q.Words = a.queryWords(r.entries, langs, func(*entry) bool { return true })
+	}
+	return q
 }
 
 // queryWords makes the words of a query of those entries that are to be kept.
 func (a *Analyzer) queryWords(entries []*entry, langs []Language, keep func(*entry) bool) []Word {
 	words := make([]Word, 0, len(entries))
 	seen := make(map[string]bool, len(entries))
+	apart := false
 	for _, e := range entries {
 		if !keep(e) {
 			continue
 		}
-		w := Word{Text: string(e.word()), Terms: make([]string, 0, len(langs))}
+		w := Word{Text: string(e.word()), Terms: make([]string, 0, len(langs)), Apart: apart}
 		for _, lang := range langs {
 			if t := string(a.term(e, known(lang))); !slices.Contains(w.Terms, t) {
 				w.Terms = append(w.Terms, t)
@@ -158,7 +174,7 @@ func (a *Analyzer) queryWords(entries []*entry, langs []Language, keep func(*ent
 		if len(langs) == 0 {
 			key = w.Text
 		}
-		if !seen[key] {
+		if apart = seen[key]; !apart {
 			seen[key] = true
 			words = append(words, w)
 		}

@@ -102,7 +102,7 @@ func TestDocumentDates(t *testing.T) {
 			}
 		}
 		for name := range strings.FieldsSeq(test.names) {
-			if w := a.Query(name, []Language{test.lang}); len(w) != 1 || !seen[w[0].Terms[0]] {
+			if w := a.Query(name, []Language{test.lang}).Words; len(w) != 1 || !seen[w[0].Terms[0]] {
 				t.Errorf("%v: no date has the terms of %q: %v", test.lang, name, w)
 			}
 		}
@@ -130,14 +130,14 @@ func TestQuery(t *testing.T) {
 		// Nothing but stop words: they are kept.
 		{"What about you?", []Language{English}, []Word{word("what", "what"), word("about", "about"), word("you", "you")}},
 		// Words that come twice, or have the same terms.
-		{"Dog dogs DOG's bought buy", []Language{English}, []Word{word("dog", "dog"), word("bought", "buy")}},
+		{"Dog dogs DOG's bought buy", []Language{English}, []Word{word("dog", "dog"), {Text: "bought", Terms: []string{"buy"}, Apart: true}}},
 		// A query that does not tell its language.
 		{"123 da 456", []Language{Portuguese}, []Word{word("123", "123"), word("456", "456")}},
 		{"…", []Language{English}, nil},
 		{"dogs cats dogs", nil, []Word{word("dogs"), word("cats")}},
 		{"dogs", []Language{99}, []Word{word("dogs", "dogs")}},
 	} {
-		got := a.Query(test.query, test.langs)
+		got := a.Query(test.query, test.langs).Words
 		for i := range got {
 			if len(got[i].Terms) == 0 {
 				got[i].Terms = nil
@@ -234,7 +234,7 @@ func FuzzDocument(f *testing.F) {
 		for _, term := range all {
 			in[term] = true
 		}
-		words := a.Query(s, []Language{lang})
+		words := a.Query(s, []Language{lang}).Words
 		for _, w := range words {
 			for _, term := range w.Terms {
 				if !in[term] {

@@ -27,6 +27,7 @@ type entry struct {
 	// known tells which languages' terms were worked out, a bit for each; stop
 	// tells the languages it is a stop word of.
 	known, stop uint8
+	time        timeWord
 	// cut is how much of the word is its term, by language.
 	cut [Portuguese + 1]uint8
 }
@@ -57,7 +58,7 @@ func (e *entry) anyStop() bool { return e.stop != 0 }
 // newEntry makes the entry of a folded word.
 func (a *Analyzer) newEntry(word []byte) *entry {
 	w := string(word)
-	e := &entry{points: wordEvidence(w)}
+	e := &entry{points: wordEvidence(w), time: timeOf(w)}
 	if len(w) <= len(e.text) {
 		e.length = uint8(copy(e.text[:], w))
 	} else {

@@ -19,7 +19,7 @@ package text
 
 // Version is the version of the analyser: it is raised whenever the terms of any
 // text change.
-const Version = 1
+const Version = 2
 
 // A Language is one that texts are analysed in.
 type Language uint8

@@ -37,7 +37,7 @@ func joined(t *testing.T, lang Language, groups []string) {
 	for _, group := range groups {
 		want := ""
 		for word := range strings.FieldsSeq(group) {
-			words := a.Query(word, []Language{lang})
+			words := a.Query(word, []Language{lang}).Words
 			if len(words) != 1 || len(words[0].Terms) != 1 {
 				t.Fatalf("Query(%q) = %v, want one word with one term", word, words)
 			}
