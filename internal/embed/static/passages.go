@@ -1,0 +1,47 @@
+package static
+
+// Passages are what a long text is compared by, beside the whole: its mean says
+// little of any sentence in it.
+const (
+	// passageRows is how many rows a passage has at most, and a text that is not
+	// cut: as many tokens as the teacher reads of a text.
+	passageRows = 128
+	// passagesMax is how many passages a text has at most: with the whole they are
+	// 64 vectors, 16 KiB. The passages of a text of the longest content that is
+	// accepted by default, 32 KiB, have about as many rows as passageRows; those of
+	// a longer or denser one have more, so that what a memory takes is bounded.
+	passagesMax = 63
+)
+
+// passages appends where the passages of a text of n rows end, the last at n. They
+// end at ends of sentences where there is one in the second half of what a passage
+// may hold, and else where they are full.
+func passages(to []int, n int, sentences []int) []int {
+	size := passageRows
+	for {
+		to = cutAt(to[:0], n, size, sentences)
+		if len(to) <= passagesMax {
+			return to
+		}
+		// Passages are longer than half their size, all but the last.
+		size += size / 2
+	}
+}
+
+func cutAt(to []int, n, size int, sentences []int) []int {
+	for start := 0; start < n; {
+		end := min(start+size, n)
+		if end < n {
+			last := 0
+			for len(sentences) > 0 && sentences[0] <= end {
+				last, sentences = sentences[0], sentences[1:]
+			}
+			if last > start+size/2 {
+				end = last
+			}
+		}
+		to = append(to, end)
+		start = end
+	}
+	return to
+}
