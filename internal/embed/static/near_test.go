@@ -126,7 +126,7 @@ func TestTermsAreAnalysed(t *testing.T) {
 	}
 	a := text.NewAnalyzer(nil)
 	for word, lang := range map[string]text.Language{"guitars": text.English, "hospitals": text.English, "painted": text.English} {
-		term := a.Query(word, []text.Language{lang})[0].Terms[0]
+		term := a.Query(word, []text.Language{lang}).Words[0].Terms[0]
 		if _, ok := slices.BinarySearch(ts.names, term); !ok {
 			t.Errorf("the term %q of %q is not among the table's", term, word)
 		}
