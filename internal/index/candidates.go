@@ -7,19 +7,18 @@ import (
 )
 
 // A candidate is a memory with the part of its score that is known.
+//
+// A score is a sum times its memory's factor, where that sum is positive. So what
+// is missing of the sum counts as often as the factor, or once where that is less,
+// at the most, and so does what the sum is in doubt by.
 type candidate struct {
 	part    float32
+	factor  float32 // at least 1
 	ordinal uint32
 }
 
-// open returns what may still be missing of a part of a score.
-//
-// A score is a sum times its memory's factor, where that sum is positive. So what
-// is missing of the sum counts as often as the largest factor, at the most, and
-// so does what the sum is in doubt by.
-func (x *search) open(frequent []word) float64 {
-	return x.factorMost * (x.doubt() + x.mostOf(frequent))
-}
+// open returns what may still be missing of the sum of a score.
+func (x *search) open(frequent []word) float64 { return x.doubt() + x.mostOf(frequent) }
 
 // first collects the candidates for the second pass.
 func (x *search) first(frequent []word) {
@@ -34,12 +33,12 @@ func (x *search) first(frequent []word) {
 		x.tick(1 << blockBits)
 		if len(x.candidates) > 2*kept+enough {
 			x.lead(frequent)
-			x.prune(x.least(float32(open)))
+			x.prune(float32(open))
 			kept = len(x.candidates)
 		}
 	}
 	x.lead(frequent)
-	x.prune(x.least(float32(open)))
+	x.prune(float32(open))
 }
 
 const (
@@ -97,7 +96,7 @@ func (x *search) settled(frequent []word) bool {
 	for i := range frequent {
 		postings += frequent[i].postings
 	}
-	if x.query == nil && x.floor <= x.open(frequent)+x.recencyWeight+x.importanceWeight {
+	if x.query == nil && x.floor <= x.factorMost*x.open(frequent)+x.recencyWeight+x.importanceWeight {
 		return false
 	}
 	return len(x.candidates)*x.s.tuning.postingsPerCandidate <= postings
@@ -109,11 +108,12 @@ func (x *search) refine(frequent []word) {
 	if len(frequent) == 0 {
 		return
 	}
-	least := float32(x.floor-x.factorMost*(x.doubt()+x.mostOfSessions(frequent))) - slack(float32(x.floor))
+	open := float32(x.doubt() + x.mostOfSessions(frequent))
+	least := float32(x.floor) - slack(float32(x.floor))
 	kept := x.candidates[:0]
 	for _, c := range x.candidates {
 		x.tick(8)
-		if c.part = x.withDense(c, frequent); c.part >= least {
+		if c.part = x.withDense(c, frequent); c.part+c.factor*open >= least {
 			kept = append(kept, c)
 		}
 	}
@@ -121,10 +121,9 @@ func (x *search) refine(frequent []word) {
 }
 
 // withDense returns a candidate's part with what words of dense terms add, or
-// somewhat more. (Where the sum was negative, its factor is 1 as long as it stays
-// so.)
+// somewhat more.
 func (x *search) withDense(c candidate, frequent []word) float32 {
-	return c.part + max(1, float32(x.factor(c.ordinal, x.s.docs.at(c.ordinal))))*x.denseParts(c.ordinal, frequent)
+	return c.part + c.factor*x.denseParts(c.ordinal, frequent)
 }
 
 // denseParts returns what words of dense terms add to a memory's score, its
@@ -176,10 +175,11 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:]
 	docs, firsts = docs[:len(memories)], firsts[:len(memories)]
 	vectorWeight, mean := float32(x.vectorWeight), float32(x.mean)
-	most := float32(x.factorMost)
+	most, doubt, asking := float32(x.factorMost), float32(x.doubt()), x.asking
 	extra := float32(x.recencyWeight + x.importanceWeight)
-	// What a part must reach to matter; it rises as better ones are found.
-	least := x.least(open)
+	// What a part must reach to matter, with all that is open; it rises as better
+	// ones are found.
+	least := x.least()
 	for i := range memories {
 		session := docs[i].session
 		if session == dead {
@@ -188,7 +188,7 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 		part := memories[i].sum
 		if session != 0 {
 			part += x.sessions[session].sum
-			if x.answers(&docs[i]) {
+			if asking && docs[i].place&answers != 0 {
 				part += answerWeight * x.asked[x.before(from+uint32(i), &docs[i])].sum
 			}
 		}
@@ -197,35 +197,36 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 			has = true
 			part += vectorWeight * (x.similarity(from+uint32(i), firsts[i]) - mean)
 		}
-		if max(part, part*most)+extra < least || !has && (!x.lexical || !lexical && open == 0) {
+		if max(part, part*most)+most*open+extra < least || !has && (!x.lexical || !lexical && open == 0) {
 			continue
 		}
 		o := from + uint32(i)
+		factor := float32(x.factor(o, &docs[i]))
 		if part > 0 {
-			part *= float32(x.factor(o, &docs[i]))
+			part *= factor
 		}
 		if extra > 0 {
 			d := x.s.details.at(o)
 			part += float32(x.recency(d) + x.importance(d))
 		}
-		if part < least || !x.match.all && !x.match.matches(o) {
+		factor = max(1, factor)
+		if part+factor*open < least || !x.match.all && !x.match.matches(o) {
 			continue
 		}
-		x.candidates = append(x.candidates, candidate{part, o})
+		x.candidates = append(x.candidates, candidate{part, factor, o})
 		if lexical || has {
-			x.best = keepLargest(x.best, x.TopK, part)
-			least = x.least(open)
+			x.best = keepLargest(x.best, x.TopK, part-factor*doubt)
+			least = x.least()
 		}
 	}
 }
 
-// least returns what a part of a score must reach for its memory to be among
-// the hits with all that is open.
-func (x *search) least(open float32) float32 {
-	least := float32(x.floor) - open - slack(float32(x.floor))
+// least returns what a part of a score must reach, with all that is open, for its
+// memory to be among the hits.
+func (x *search) least() float32 {
+	least := float32(x.floor) - slack(float32(x.floor))
 	if len(x.best) == x.TopK {
-		// These parts are in doubt themselves.
-		least = max(least, x.best[0]-open-float32(x.factorMost*x.doubt())-slack(x.best[0]))
+		least = max(least, x.best[0]-slack(x.best[0]))
 	}
 	return least
 }
@@ -258,9 +259,10 @@ func keepLargest(h []float32, n int, v float32) []float32 {
 	}
 }
 
-// prune drops the candidates whose part is too small.
-func (x *search) prune(least float32) {
-	x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part < least })
+// prune drops the candidates whose part is too small, with what is open.
+func (x *search) prune(open float32) {
+	least := x.least()
+	x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part+c.factor*open < least })
 }
 
 // slack is what single precision may have lost of a score.

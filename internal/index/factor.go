@@ -1,10 +1,6 @@
 package index
 
-import (
-	"slices"
-
-	"lembra"
-)
+import "lembra"
 
 // beginShares sets what a memory has of its neighbours.
 func (x *scorer) beginShares() {
@@ -42,7 +38,7 @@ func (x *scorer) factor(o uint32, d *doc) float64 {
 	if x.when && d.place&timed != 0 {
 		f += timeFactor
 	}
-	if len(x.alone) > 0 && slices.Contains(x.alone, x.s.speaker(o)) {
+	if len(x.alone) > 0 && among(x.alone, x.s.speaker(o)) {
 		f += speakerFactor
 	}
 	return f
@@ -56,7 +52,7 @@ func (x *scorer) explainFactor(o uint32, d *doc, sum float64, e *lembra.Explanat
 	if x.when && d.place&timed != 0 {
 		e.Time = timeFactor * sum
 	}
-	if len(x.alone) > 0 && slices.Contains(x.alone, x.s.speaker(o)) {
+	if len(x.alone) > 0 && among(x.alone, x.s.speaker(o)) {
 		e.Speaker = speakerFactor * sum
 	}
 }

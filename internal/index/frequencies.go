@@ -23,6 +23,8 @@ type Frequencies struct {
 	Pairs []uint64
 	// Named are the speakers whom the query names.
 	Named []Voice
+	// pairing is what was found of the pairs, in one of the shelves.
+	pairing pairing
 }
 
 // A TermFrequency says in how many memories and in how many sessions a term is.
@@ -128,7 +130,10 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 		}
 	}
 	if !q.Without.has(Pairs) {
-		s.pairs(q, func(second int, found []occurrence) { f.Pairs[second] = uint64(len(found)) })
+		f.pairing = s.pairs(q)
+		for i, found := range f.pairing.found {
+			f.Pairs[i] = uint64(len(found))
+		}
 	}
 	if !q.Without.has(Speakers) {
 		f.Named = s.named(q.Words)

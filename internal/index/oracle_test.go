@@ -226,7 +226,7 @@ func (s *oracle) pair(q *Query, i int) map[*memory]int {
 		}
 		return n
 	}
-	if min(of(first), of(second)) > 1000 {
+	if min(of(first), of(second)) > pairMemoriesMax {
 		return nil
 	}
 	all := map[*memory]int{}

@@ -30,19 +30,28 @@ func (p *pair) count(ordinal uint32) uint32 {
 	return p.found[i].count
 }
 
+// A pairing is what was found of a query's pairs in one shelf, as long as that
+// does not change.
+type pairing struct {
+	shelf   *Shelf
+	changes uint64
+	found   [][]occurrence
+}
+
 // pairs returns the occurrences of each pair of words that follow each other in
-// a query, in the living memories: none where the rarer word is in too many.
-func (s *Shelf) pairs(q *Query, each func(second int, found []occurrence)) {
+// a query, by the second, in the living memories: none where the rarer word is in
+// too many.
+func (s *Shelf) pairs(q *Query) pairing {
+	p := pairing{shelf: s, changes: s.changes, found: make([][]occurrence, len(q.Words))}
+	f := follower{s: s}
 	var before, ids []uint32
-	var found []occurrence
-	var r reader
 	for i, w := range q.Words {
 		before, ids = ids, s.known(w.Terms, before[:0])
 		if i > 0 && !w.Apart {
-			found = s.follow(&r, before, ids, found[:0])
-			each(i, found)
+			p.found[i] = f.follow(before, ids)
 		}
 	}
+	return p
 }
 
 // known appends the numbers of those terms that are in use.
@@ -55,39 +64,98 @@ func (s *Shelf) known(terms []string, ids []uint32) []uint32 {
 	return ids
 }
 
-// follow appends the living memories in which a term of second comes right behind
-// one of first.
-func (s *Shelf) follow(r *reader, first, second []uint32, found []occurrence) []occurrence {
+// A follower finds the memories in which words follow each other.
+type follower struct {
+	s      *Shelf
+	reader reader
+	at     []uint32
+	have   []bool
+}
+
+// follow returns the living memories in which a term of second comes right behind
+// one of first, in their order.
+func (f *follower) follow(first, second []uint32) (found []occurrence) {
 	memories := func(ids []uint32) (n uint32) {
 		for _, id := range ids {
-			n += s.terms.at(id).memories
+			n += f.s.terms.at(id).memories
 		}
 		return n
 	}
-	rarer := first
+	rarer, other := first, second
 	if memories(second) < memories(first) {
-		rarer = second
+		rarer, other = second, first
 	}
 	if n := memories(rarer); n == 0 || n > pairMemoriesMax {
-		return found
+		return nil
 	}
+	f.at = f.at[:0]
 	for _, id := range rarer {
-		r.reset(&s.postings, s.terms.at(id))
-		for n := r.fill(); n > 0; n = r.fill() {
-			for _, o := range r.ordinals[:n] {
-				if d := s.docs.at(o); d.session != dead {
-					if count := s.countPair(d, first, second); count > 0 {
-						found = append(found, occurrence{o, count})
-					}
+		f.reader.reset(&f.s.postings, f.s.terms.at(id))
+		for n := f.reader.fill(); n > 0; n = f.reader.fill() {
+			f.at = append(f.at, f.reader.ordinals[:n]...)
+		}
+	}
+	if len(rarer) > 1 { // a memory may have several of the terms
+		slices.Sort(f.at)
+		f.at = slices.Compact(f.at)
+	}
+	f.both(other)
+	for _, o := range f.at {
+		if d := f.s.docs.at(o); d.session != dead {
+			if count := f.s.countPair(d, first, second); count > 0 {
+				found = append(found, occurrence{o, count})
+			}
+		}
+	}
+	return found
+}
+
+// postingsPerMemory is how many postings are read in the time that it takes to
+// read the terms of a memory.
+const postingsPerMemory = 32
+
+// both drops memories that have none of the terms, as far as that is quicker to
+// tell than to read them.
+func (f *follower) both(terms []uint32) {
+	postings := 0
+	for _, id := range terms {
+		if f.s.terms.at(id).dense == 0 {
+			postings += int(f.s.terms.at(id).count)
+		}
+	}
+	if postings > postingsPerMemory*len(f.at) {
+		return
+	}
+	f.have = append(f.have[:0], make([]bool, len(f.at))...)
+	for _, id := range terms {
+		t := f.s.terms.at(id)
+		if t.dense != 0 {
+			d := &f.s.dense[t.dense-1]
+			for i, o := range f.at {
+				f.have[i] = f.have[i] || d.get(o) > 0
+			}
+			continue
+		}
+		i := 0
+		f.reader.reset(&f.s.postings, t)
+		for n := f.reader.fill(); n > 0 && i < len(f.at); n = f.reader.fill() {
+			for _, o := range f.reader.ordinals[:n] {
+				for i < len(f.at) && f.at[i] < o {
+					i++
+				}
+				if i < len(f.at) && f.at[i] == o {
+					f.have[i] = true
 				}
 			}
 		}
 	}
-	if len(rarer) > 1 { // a memory may have several of the terms
-		slices.SortFunc(found, func(a, b occurrence) int { return cmp.Compare(a.ordinal, b.ordinal) })
-		found = slices.Compact(found)
+	kept := f.at[:0]
+	for i, o := range f.at {
+		if f.have[i] {
+			kept = append(kept, o)
+		}
 	}
-	return found
+	f.at = kept
 }
 
 // countPair returns how often a term of second follows one of first in a memory.
@@ -101,12 +169,22 @@ func (s *Shelf) countPair(d *doc, first, second []uint32) (count uint32) {
 			id = id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b))
 			b = b[2:]
 		}
-		if behind && slices.Contains(second, id) {
+		if behind && among(second, id) {
 			count++
 		}
-		behind = slices.Contains(first, id)
+		behind = among(first, id)
 	}
 	return count
+}
+
+// among is slices.Contains for very few, without a call.
+func among(ids []uint32, id uint32) bool {
+	for _, have := range ids {
+		if have == id {
+			return true
+		}
+	}
+	return false
 }
 
 // pairIDF is the weight of a pair that is in df of n memories.

@@ -82,7 +82,7 @@ const (
 	// pair is looked at. Each of them is read, at some 50 ns in a large shelf:
 	// beyond, pairs would cost more than all else. Two words that are both that
 	// frequent rarely make a name or a term.
-	pairMemoriesMax = 1000
+	pairMemoriesMax = 500
 	// unseenLetters is how many letters an unseen word must share with others.
 	unseenLetters = 5
 	// unseenTermsMax bounds the terms that an unseen word stands for, the most

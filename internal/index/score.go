@@ -25,6 +25,8 @@ type scorer struct {
 	shares [windowMax]float64
 	// without are the rules that are left out.
 	without Rules
+	// asking: memories have a share of what one that asks says, and some does.
+	asking bool
 	// alone are the numbers of the only speaker whom the query names; when tells
 	// that it asks for a time, factorMost the most that a score is multiplied with.
 	alone      []uint32
@@ -102,7 +104,7 @@ const impactMax = k1 + 1 + delta
 // mostOf returns the most that words can add to a score, before its factor.
 func (x *scorer) mostOf(words []word) float64 {
 	weight := 1.0
-	if !x.without.has(Answers) {
+	if x.asking {
 		weight += answerWeight
 	}
 	sum := x.mostOfSessions(words)
@@ -121,6 +123,7 @@ func (x *scorer) mostOf(words []word) float64 {
 func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	x.s, x.f = s, f
 	x.lexical, x.without = q.Mode != lembra.ModeSemantic, q.Without
+	x.asking = s.asking && x.lexical && !q.Without.has(Answers)
 	x.beginShares()
 	x.factorMost = 1
 	x.slope, x.sessionSlope = slope(f.Tokens, f.Memories), slope(f.SessionTokens, f.Sessions)
@@ -206,18 +209,22 @@ func (x *scorer) addPairs(q *Query) {
 	if x.without.has(Pairs) || !slices.ContainsFunc(x.f.Pairs, func(df uint64) bool { return df > 0 }) {
 		return
 	}
-	x.s.pairs(q, func(second int, found []occurrence) {
-		if df := x.f.Pairs[second]; df > 0 && len(found) > 0 {
-			x.pairs = append(x.pairs, pair{
-				number: uint32(len(q.Words) + second), weight: pairWeight * pairIDF(x.f.Memories, df), found: slices.Clone(found),
-			})
+	p := x.f.pairing
+	if p.shelf != x.s || p.changes != x.s.changes {
+		p = x.s.pairs(q)
+	}
+	for i, found := range p.found {
+		if df := x.f.Pairs[i]; df > 0 && len(found) > 0 {
+			x.pairs = append(x.pairs, pair{number: uint32(len(q.Words) + i), weight: pairWeight * pairIDF(x.f.Memories, df), found: found})
 		}
-	})
+	}
 }
 
 func (x *scorer) end() {
 	x.words, x.terms, x.parts, x.filter = x.words[:0], x.terms[:0], x.parts[:0], [64]uint64{}
-	x.pairs, x.alone, x.when = x.pairs[:0], nil, false
+	x.alone, x.when = nil, false
+	clear(x.pairs)
+	x.pairs = x.pairs[:0]
 	x.query, x.mean, x.f = nil, 0, nil
 	clear(x.sessionScores)
 }
@@ -304,7 +311,7 @@ func (x *scorer) own(o uint32, d *doc, e *lembra.Explanation) {
 }
 
 // answers tells whether a memory has a share of what the one before says.
-func (x *scorer) answers(d *doc) bool { return d.place&answers != 0 && !x.without.has(Answers) }
+func (x *scorer) answers(d *doc) bool { return x.asking && d.place&answers != 0 }
 
 // window returns the memories that take part in the score of one, and where it is
 // among them.

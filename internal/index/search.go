@@ -83,7 +83,9 @@ func (x *search) reset(s *Shelf, q *Query, f *Frequencies) {
 	x.work, x.yields, x.floor = Work{}, 0, -math.MaxFloat32
 	x.hits = make([]Hit, 0, min(q.TopK, s.living)+1)
 	x.memories = sized(x.memories, int(s.docs.n))
-	x.asked = sized(x.asked, int(s.docs.n))
+	if x.asking {
+		x.asked = sized(x.asked, int(s.docs.n))
+	}
 	x.blocks = sized(x.blocks, int(s.docs.n)>>blockBits+1)
 	x.sessions = sized(x.sessions, int(s.sessions.n))
 	x.counts = sized(x.counts, int(s.sessions.n))
@@ -115,7 +117,9 @@ func (x *search) clear() {
 		if used {
 			from := b << blockBits
 			clear(x.memories[from:min(from+1<<blockBits, len(x.memories))])
-			clear(x.asked[from:min(from+1<<blockBits, len(x.asked))])
+			if x.asking {
+				clear(x.asked[from:min(from+1<<blockBits, len(x.asked))])
+			}
 			x.blocks[b] = false
 		}
 	}
@@ -259,7 +263,7 @@ func (x *search) second(frequent []word) {
 			if x.factorMost*open < least {
 				break
 			}
-			if max(1, x.factor(c.ordinal, doc))*open < least {
+			if float64(c.factor)*open < least {
 				continue
 			}
 		}

@@ -23,9 +23,11 @@ import (
 // garbage; what is counted (frequencies, lengths, sessions, the sum of the
 // vectors) is always that of the living alone.
 type Shelf struct {
-	model  string
-	last   uint64
-	tuning tuning
+	model string
+	last  uint64
+	// changes counts the records applied.
+	changes uint64
+	tuning  tuning
 	contents
 	// searches holds scratch of searches that are over.
 	searches sync.Pool
@@ -44,6 +46,8 @@ type contents struct {
 	// users and speakers end behind the last memory that has one.
 	users, speakers column[uint32]
 	voices          voices
+	// asking is true where some memory asks something, or did.
+	asking bool
 	// forward holds each memory's terms in order.
 	forward arena
 	// fields holds what few memories have, or few filters ask for.
@@ -247,6 +251,7 @@ func (s *Shelf) Apply(r *record.Record) error {
 	if s.postings.full() || s.forward.full() || s.fields.full() || s.vocabulary.full() || s.names.full() || s.sessionNames.full() {
 		return errFull
 	}
+	s.changes++
 	switch body := r.Body.(type) {
 	case *record.Record_Put:
 		if err := s.put(r, body.Put); err != nil {
@@ -350,6 +355,7 @@ func (s *Shelf) append(d detail, who person, terms *record.Terms, session uint32
 	put(&s.users, o, who.user)
 	put(&s.speakers, o, who.speaker)
 	s.voices.count(&s.names, who.speaker, 1)
+	s.asking = s.asking || text.Traits(terms.GetTraits())&text.Asks != 0
 	s.docs.add(doc{tokens: uint32(len(s.ids)), forward: s.forward.add(s.buf), place: marks(text.Traits(terms.GetTraits()))})
 	s.vectors.first.add(none)
 	if session != 0 {

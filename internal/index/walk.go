@@ -98,7 +98,7 @@ func (x *search) spread(word uint32, idf float32, n int) {
 		docs[i] = *x.s.docs.at(o)
 	}
 	slope := float32(x.slope)
-	asking, alone := !x.without.has(Answers), x.without.has(Neighbours)
+	asking, alone := x.asking, x.without.has(Neighbours)
 	r := &x.run
 	for i, o := range x.reader.ordinals[:n] {
 		d := &docs[i]
