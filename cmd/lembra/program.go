@@ -192,7 +192,7 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 		Log: p.store, Directory: p.store, Janitor: p.store,
 		Embedder: p.embedder,
 		Limits:   p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
-		Without:    without,
+		Without: without, Meanings: thesaurusOf(p.embedder),
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
 		Now: parts.Now, Logger: p.logger, Registerer: p.registry,
 	})

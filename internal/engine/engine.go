@@ -64,6 +64,9 @@ type Options struct {
 	VectorWeight float64
 	// Without are the rules of the ranking that are left out.
 	Without index.Rules
+	// Meanings knows which words mean nearly the same, for hybrid recalls; nil for
+	// nobody.
+	Meanings index.Thesaurus
 	// SoleWriter says that nobody else writes to the store, so that a warm shelf
 	// is never behind.
 	SoleWriter bool

@@ -122,7 +122,8 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 		return nil, err
 	}
 	question := e.analyzer.Query(query.Query, languages)
-	q.Words, q.When = question.Words, question.When
+	q.Words, q.When, q.Meanings = question.Words, question.When, e.o.Meanings
+	q.Foreign = e.o.Meanings != nil && foreign(question.Language, languages)
 	var all index.Frequencies
 	for i, log := range logs {
 		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {
@@ -168,6 +169,12 @@ func (e *Engine) languages(ctx context.Context, logs []record.LogID) ([]text.Lan
 		}
 	}
 	return languages, nil
+}
+
+// foreign tells whether a query is in another language than most of the memories,
+// which are in these, the most frequent first.
+func foreign(query text.Language, memories []text.Language) bool {
+	return query != text.Other && len(memories) > 0 && memories[0] != text.Other && memories[0] != query
 }
 
 // fetch reads the hits' memories. One that was deleted or changed since the

@@ -18,6 +18,10 @@ type Frequencies struct {
 	// Alike holds, for each word, the terms that begin like it, in shelves where
 	// none of its own is in use.
 	Alike [][]Alike
+	// Meanings holds, for each word, the terms nearest to it, and Kin the summed
+	// frequency of the very nearest where none of its own is in use.
+	Meanings [][]Meaning
+	Kin      []TermFrequency
 	// Pairs holds, for each word, in how many memories it comes right behind the
 	// word before; 0 where the rarer of the two is in too many to look.
 	Pairs []uint64
@@ -48,6 +52,8 @@ func (f *Frequencies) Add(o Frequencies) {
 		}
 		f.Pairs[i] += o.Pairs[i]
 		f.Alike[i] = addAlike(f.Alike[i], o.Alike[i])
+		f.Meanings[i] = addMeanings(f.Meanings[i], o.Meanings[i])
+		f.Kin[i].add(o.Kin[i])
 	}
 	f.Named = closest(slices.Concat(f.Named, o.Named))
 }
@@ -77,24 +83,28 @@ func idf(n, df uint64) float64 {
 	return math.Log1p((float64(n) - float64(df) + 0.5) / (float64(df) + 0.5))
 }
 
-// wordIDF is the weight of a query's word: that of its rarest term that is in
-// use at all.
-func (f *Frequencies) wordIDF(word int) float64 {
-	best := 0.0
+// wordIDFs returns the weights of a query's word, in memories and in sessions:
+// those of its rarest term that is in use at all, else those of its next of kin.
+func (f *Frequencies) wordIDFs(word int) (w wordTerm) {
 	for _, t := range f.Terms[word] {
 		if t.Memories > 0 {
-			best = max(best, idf(f.Memories, t.Memories))
+			w.idf = max(w.idf, idf(f.Memories, t.Memories))
+			w.sessionIDF = max(w.sessionIDF, idf(f.Sessions, t.Sessions))
 		}
 	}
-	if best == 0 {
-		return idf(f.Memories, 0)
+	if w.idf == 0 {
+		kin := f.Kin[word]
+		w.idf = idf(f.Memories, min(kin.Memories, f.Memories))
+		w.sessionIDF = idf(f.Sessions, min(kin.Sessions, f.Sessions))
 	}
-	return best
+	return w
 }
 
 // used tells whether a term of a word is in use.
-func (f *Frequencies) used(word int) bool {
-	return slices.ContainsFunc(f.Terms[word], func(t TermFrequency) bool { return t.Memories > 0 })
+func (f *Frequencies) used(word int) bool { return usedTerms(f.Terms[word]) }
+
+func usedTerms(terms []TermFrequency) bool {
+	return slices.ContainsFunc(terms, func(t TermFrequency) bool { return t.Memories > 0 })
 }
 
 // scale is what the weights of vectors, recency and importance are a share of:
@@ -105,7 +115,7 @@ func (f *Frequencies) scale() float64 {
 	}
 	sum := 0.0
 	for i := range f.Terms {
-		sum += f.wordIDF(i)
+		sum += f.wordIDFs(i).idf
 	}
 	return sum
 }
@@ -116,6 +126,7 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 		Memories: uint64(s.living), Tokens: s.tokens,
 		Sessions: uint64(s.sessionCount), SessionTokens: s.sessionTokens,
 		Terms: make([][]TermFrequency, len(q.Words)), Alike: make([][]Alike, len(q.Words)), Pairs: make([]uint64, len(q.Words)),
+		Meanings: make([][]Meaning, len(q.Words)), Kin: make([]TermFrequency, len(q.Words)),
 	}
 	for i, w := range q.Words {
 		f.Terms[i] = make([]TermFrequency, len(w.Terms))
@@ -127,6 +138,9 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 		}
 		if !q.Without.has(Unseen) && !f.used(i) {
 			f.Alike[i] = s.alike(w.Text)
+		}
+		if q.softly() {
+			f.Meanings[i], f.Kin[i] = s.meanings(q, &q.Words[i], f.Terms[i])
 		}
 	}
 	if !q.Without.has(Pairs) {

@@ -168,6 +168,8 @@ func (s *oracle) frequencies(q *Query) Frequencies {
 			f.Alike[i] = s.alike(sessions, w.Text)
 		}
 		f.Pairs = append(f.Pairs, uint64(len(s.pair(q, i))))
+		near, kin := s.meanings(sessions, q, &w, terms, used)
+		f.Meanings, f.Kin = append(f.Meanings, near), append(f.Kin, kin)
 	}
 	return f
 }
@@ -240,6 +242,31 @@ func (s *oracle) pair(q *Query, i int) map[*memory]int {
 	return all
 }
 
+// meanings returns the terms that a word stands for because of what it means, and
+// the summed frequency of the nearest.
+func (s *oracle) meanings(sessions map[string][]*memory, q *Query, w *text.Word, f []TermFrequency, used bool) (near []Meaning, kin TermFrequency) {
+	frequent := func(t TermFrequency) bool { return float64(t.Memories) > .1*float64(len(s.mem)) }
+	if q.Meanings == nil || q.Mode != lembra.ModeHybrid || q.Without.has(Meanings) || strings.ContainsAny(w.Text, "0123456789") ||
+		w.Capital && used || slices.ContainsFunc(f, frequent) {
+		return nil, kin
+	}
+	for term, cosine := range q.Meanings.Near(w.Surface) {
+		t := s.frequency(sessions, term)
+		if cosine <= .3 || cosine <= .4 && !q.Foreign || t.Memories == 0 || frequent(t) || slices.Contains(w.Terms, term) {
+			continue
+		}
+		// Of words in use the nearest of kin do not matter, and are not all looked at.
+		if cosine > .5 && (!used || len(near) < 8) {
+			kin.Memories += t.Memories
+			kin.Sessions += t.Sessions
+		}
+		if len(near) < 8 {
+			near = append(near, Meaning{term, cosine, t})
+		}
+	}
+	return near, kin
+}
+
 // folded are the words of a name as the tests have them.
 func folded(name string) []string {
 	return slices.DeleteFunc(strings.Fields(strings.ToLower(name)), func(w string) bool { return len(w) < 2 || w == "the" })
@@ -286,18 +313,27 @@ func summed(q *Query, f *Frequencies) float64 {
 	}
 	sum := 0.0
 	for i := range q.Words {
-		word := 0.0
-		for _, df := range f.Terms[i] {
-			if df.Memories > 0 {
-				word = max(word, rarity(f.Memories, df.Memories))
-			}
-		}
-		if word == 0 {
-			word = rarity(f.Memories, 0)
-		}
+		word, _ := weights(f, i)
 		sum += word
 	}
 	return sum
+}
+
+// weights are those of a word of the query, in memories and in sessions.
+func weights(f *Frequencies, i int) (word, session float64) {
+	used := false
+	for _, df := range f.Terms[i] {
+		if df.Memories > 0 {
+			used = true
+			word = max(word, rarity(f.Memories, df.Memories))
+			session = max(session, rarity(f.Sessions, df.Sessions))
+		}
+	}
+	if !used {
+		word = rarity(f.Memories, min(f.Memories, f.Kin[i].Memories))
+		session = rarity(f.Sessions, min(f.Sessions, f.Kin[i].Sessions))
+	}
+	return word, session
 }
 
 func bm25(tf, length int, average, idf float64) float64 {
@@ -398,38 +434,51 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 		}
 		for i, w := range q.Words {
 			type weighed struct {
-				Alike
-				weight float64
+				term          string
+				idf, sessions float64
 			}
 			var terms []weighed
+			weigh := func(term string, df TermFrequency, share float64) {
+				terms = append(terms, weighed{term, share * rarity(f.Memories, df.Memories), share * rarity(f.Sessions, df.Sessions)})
+			}
 			used := false
 			for j, t := range w.Terms {
-				terms = append(terms, weighed{Alike{t, f.Terms[i][j]}, 1})
+				weigh(t, f.Terms[i][j], 1)
 				used = used || f.Terms[i][j].Memories > 0
 			}
 			if !used {
 				for _, t := range f.Alike[i] {
-					terms = append(terms, weighed{t, .5})
+					weigh(t.Term, t.TermFrequency, .5)
 				}
+			}
+			for _, t := range f.Meanings[i] {
+				word, inSession := weights(f, i)
+				share := .8 * (t.Cosine - .4) / .6
+				if q.Foreign {
+					share = .8 * (t.Cosine - .3) / .7
+				}
+				terms = append(terms, weighed{
+					t.Term, share * math.Sqrt(word*rarity(f.Memories, t.Memories)), share * math.Sqrt(inSession*rarity(f.Sessions, t.Sessions)),
+				})
 			}
 			own, whole, asked := 0.0, 0.0, 0.0
 			bestTerm := ""
 			for _, t := range terms {
 				value := func(o *memory) float64 {
-					return t.weight * bm25(o.tf[t.Term], len(o.terms), average, rarity(f.Memories, t.Memories))
+					return bm25(o.tf[t.term], len(o.terms), average, t.idf)
 				}
 				if v := s.near(q, m, session, value); v > own {
-					own, bestTerm = v, t.Term
+					own, bestTerm = v, t.term
 				}
 				if at > 0 && text.Traits(session[at-1].analysed.GetTraits())&text.Asks != 0 {
 					asked = max(asked, value(session[at-1]))
 				}
 				tf := 0
 				for _, o := range session {
-					tf += o.tf[t.Term]
+					tf += o.tf[t.term]
 				}
 				if at >= 0 {
-					whole = max(whole, t.weight*bm25(tf, sessionLength, sessionAverage, rarity(f.Sessions, t.Sessions)))
+					whole = max(whole, bm25(tf, sessionLength, sessionAverage, t.sessions))
 				}
 			}
 			e.Lexical += own
@@ -468,6 +517,9 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 		}
 		if hasVector {
 			e.Vector = q.VectorWeight * scale * (e.Cosine - mean)
+			if q.Foreign {
+				e.Vector *= 2
+			}
 		}
 	}
 	if sum := sumOf(&e); sum > 0 && q.Mode != lembra.ModeSemantic {

@@ -179,6 +179,7 @@ func (s *Shelf) countPair(d *doc, first, second []uint32) (count uint32) {
 
 // among is slices.Contains for very few, without a call.
 func among(ids []uint32, id uint32) bool {
+	//nolint:modernize // see above
 	for _, have := range ids {
 		if have == id {
 			return true

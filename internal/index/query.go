@@ -13,6 +13,10 @@ type Query struct {
 	Words []text.Word
 	// When: the question asks for a time.
 	When bool
+	// Meanings knows which words mean nearly the same; nil where nobody does.
+	Meanings Thesaurus
+	// Foreign: the question is in another language than the memories.
+	Foreign bool
 	// Without are the rules of the ranking that are left out.
 	Without Rules
 	// Vector is the question's embedding. It may be nil in ModeLexical.
@@ -34,6 +38,9 @@ type Query struct {
 	// it may be nil.
 	Yield func()
 }
+
+// hybrid tells whether both words and vectors are compared.
+func (q *Query) hybrid() bool { return q.Mode != lembra.ModeLexical && q.Mode != lembra.ModeSemantic }
 
 // A Match chooses memories. Its zero value chooses all that have no expiry.
 type Match struct {

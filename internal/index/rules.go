@@ -29,13 +29,15 @@ const (
 	Questions
 	// Unseen: a word that the agent never used stands for those that begin alike.
 	Unseen
+	// Meanings: in hybrid mode, a word stands for those that mean nearly the same.
+	Meanings
 
-	allRules = Unseen<<1 - 1
+	allRules = Meanings<<1 - 1
 )
 
 // ruleNames are the names in the order of the bits.
 func ruleNames() []string {
-	return []string{"neighbours", "session", "pairs", "answers", "speakers", "times", "questions", "unseen"}
+	return []string{"neighbours", "session", "pairs", "answers", "speakers", "times", "questions", "unseen", "meanings"}
 }
 
 // RuleNames returns the names of all rules.

@@ -137,6 +137,9 @@ func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	x.vectorWeight = 1
 	if x.lexical {
 		x.vectorWeight = q.VectorWeight * x.scale
+		if q.Foreign {
+			x.vectorWeight *= foreignVectors
+		}
 	}
 	x.now = record.Micros(q.Now)
 	x.recencyWeight, x.importanceWeight = q.Weights.Recency*x.scale, q.Weights.Importance*x.scale
@@ -170,21 +173,27 @@ func (x *scorer) addWords(q *Query) {
 	for i, w := range q.Words {
 		y := word{number: uint32(i) + 1}
 		for j, t := range w.Terms {
-			x.addTerm(&y, t, x.f.Terms[i][j], 1)
+			x.addTerm(&y, t, x.weight(x.f.Terms[i][j], 1))
 		}
 		if !x.f.used(i) {
 			for _, t := range x.f.Alike[i] {
-				x.addTerm(&y, t.Term, t.TermFrequency, unseenWeight)
+				x.addTerm(&y, t.Term, x.weight(t.TermFrequency, unseenWeight))
 			}
 		}
+		x.addMeanings(q, i, &y)
 		x.words = append(x.words, y)
 	}
 	x.tf = sized(x.tf, len(x.terms))
 	x.parts = sized(x.parts, len(x.words))
 }
 
-// addTerm adds a term to those that a word stands for.
-func (x *scorer) addTerm(w *word, text string, df TermFrequency, weight float64) {
+// weight is a share of a term's own.
+func (x *scorer) weight(df TermFrequency, share float64) wordTerm {
+	return wordTerm{idf: share * idf(x.f.Memories, df.Memories), sessionIDF: share * idf(x.f.Sessions, df.Sessions)}
+}
+
+// addTerm adds a term, with its weight, to those that a word stands for.
+func (x *scorer) addTerm(w *word, text string, weight wordTerm) {
 	at := slices.IndexFunc(x.terms, func(have queryTerm) bool { return have.text == text })
 	if at < 0 {
 		at = len(x.terms)
@@ -198,7 +207,8 @@ func (x *scorer) addTerm(w *word, text string, df TermFrequency, weight float64)
 		}
 		x.terms = append(x.terms, t)
 	}
-	w.terms = append(w.terms, wordTerm{at, weight * idf(x.f.Memories, df.Memories), weight * idf(x.f.Sessions, df.Sessions)})
+	weight.at = at
+	w.terms = append(w.terms, weight)
 	if t := &x.terms[at]; t.known {
 		w.postings += int(x.s.terms.at(t.id).count)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -315,12 +316,16 @@ func drawQuery(t *rapid.T, element lembra.Element) *Query {
 		VectorWeight: 0.3, Now: drawTime(t), Explain: rapid.Bool().Draw(t, "explain"),
 		When: rapid.Bool().Draw(t, "when"),
 	}
+	if rapid.IntRange(0, 2).Draw(t, "thesaurus") > 0 {
+		q.Meanings, q.Foreign = drawThesaurus(t), rapid.Bool().Draw(t, "foreign")
+	}
 	if rapid.IntRange(0, 2).Draw(t, "ablated") == 0 {
 		q.Without = Rules(rapid.Uint16Range(0, uint16(allRules)).Draw(t, "without"))
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "words") {
 		w := text.Word{Apart: rapid.IntRange(0, 9).Draw(t, "apart") == 0}
 		w.Text = rapid.SampledFrom([]string{"waterfall", "rivers", "watt", "ana", "lima", "costa", "rui", "2"}).Draw(t, "text")
+		w.Surface, w.Capital = w.Text, rapid.Bool().Draw(t, "capital")
 		for range rapid.IntRange(1, 2).Draw(t, "terms") {
 			term := drawWord(t)
 			if rapid.IntRange(0, 4).Draw(t, "unknown") == 0 {
@@ -344,6 +349,29 @@ func drawQuery(t *rapid.T, element lembra.Element) *Query {
 		q.MinScore = &least
 	}
 	return q
+}
+
+// A thesaurus has the same neighbours for every word of an even number of letters.
+type thesaurus []Meaning
+
+func (th thesaurus) Near(word string) iter.Seq2[string, float64] {
+	return func(yield func(string, float64) bool) {
+		for _, m := range th {
+			if len(word)%2 == 1 || !yield(m.Term, m.Cosine) {
+				return
+			}
+		}
+	}
+}
+
+func drawThesaurus(t *rapid.T) thesaurus {
+	var th thesaurus
+	cosine := 1.0
+	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, vocabularySize-1), 1, 20, rapid.ID).Draw(t, "near") {
+		cosine -= rapid.Float64Range(0, .2).Draw(t, "farther")
+		th = append(th, Meaning{Term: testWord(n), Cosine: cosine})
+	}
+	return th
 }
 
 // compareHits holds hits against all that the oracle would rank, in its order.

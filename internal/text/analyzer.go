@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // An Analyzer turns texts into terms. It is safe for concurrent use.
@@ -124,12 +126,16 @@ type Question struct {
 	Words []Word
 	// When: it asks for a time.
 	When bool
+	// Language is the query's own.
+	Language Language
 }
 
 // A Word is a word of a query, with the terms it stands for.
 type Word struct {
-	// Text is the word, folded.
-	Text string
+	// Text is the word, folded; Surface as the query has it.
+	Text, Surface string
+	// Capital: it begins with a capital, and not the query.
+	Capital bool
 	// Terms are its terms in the languages asked for, each once.
 	Terms []string
 	// Apart: the word before in the query, stop words left out, is not the one
@@ -147,24 +153,37 @@ func (a *Analyzer) Query(query string, langs []Language) Question {
 	for i, e := range r.entries {
 		all[i] = string(e.word())
 	}
-	q := Question{When: asksWhen(all)}
 	own := r.language
-	if q.Words = a.queryWords(r.entries, langs, func(e *entry) bool { return !e.stopIn(own, langs) }); len(q.Words) == 0 {
-		q.Words = a.queryWords(r.entries, langs, func(*entry) bool { return true })
+	q := Question{When: asksWhen(all), Language: own}
+	surfaces := r.surfaces()
+	if q.Words = a.queryWords(r.entries, surfaces, langs, func(e *entry) bool { return !e.stopIn(own, langs) }); len(q.Words) == 0 {
+		q.Words = a.queryWords(r.entries, surfaces, langs, func(*entry) bool { return true })
 	}
 	return q
 }
 
+// surfaces returns the words of the text as it has them.
+func (r *Reading) surfaces() []string {
+	all := make([]string, 0, len(r.entries))
+	sc := &r.scanner
+	for sc.Reset(sc.s); sc.Next(); {
+		all = append(all, sc.surface())
+	}
+	return all
+}
+
 // queryWords makes the words of a query of those entries that are to be kept.
-func (a *Analyzer) queryWords(entries []*entry, langs []Language, keep func(*entry) bool) []Word {
+func (a *Analyzer) queryWords(entries []*entry, surfaces []string, langs []Language, keep func(*entry) bool) []Word {
 	words := make([]Word, 0, len(entries))
 	seen := make(map[string]bool, len(entries))
 	apart := false
-	for _, e := range entries {
+	for i, e := range entries {
 		if !keep(e) {
 			continue
 		}
-		w := Word{Text: string(e.word()), Terms: make([]string, 0, len(langs)), Apart: apart}
+		w := Word{Text: string(e.word()), Surface: surfaces[i], Terms: make([]string, 0, len(langs)), Apart: apart}
+		first, _ := utf8.DecodeRuneInString(w.Surface)
+		w.Capital = i > 0 && unicode.IsUpper(first)
 		for _, lang := range langs {
 			if t := string(a.term(e, known(lang))); !slices.Contains(w.Terms, t) {
 				w.Terms = append(w.Terms, t)

@@ -142,6 +142,7 @@ func TestQuery(t *testing.T) {
 			if len(got[i].Terms) == 0 {
 				got[i].Terms = nil
 			}
+			got[i].Surface, got[i].Capital = "", false
 		}
 		if len(got) == 0 {
 			got = nil

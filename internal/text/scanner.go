@@ -1,6 +1,7 @@
 package text
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,8 +18,8 @@ const wordBytesMax = 64
 // ready for Reset.
 type Scanner struct {
 	s string
-	// pos is where the next word is looked for.
-	pos int
+	// pos is where the next word is looked for, from where the current one began.
+	pos, from int
 	// limit is the end of the segment that UAX #29 found around pos; 0 while
 	// the text is simple enough to do without.
 	limit int
@@ -38,6 +39,16 @@ func (sc *Scanner) Reset(s string) {
 // Word returns the current word. It is valid until the next call of Next.
 func (sc *Scanner) Word() []byte { return sc.word }
 
+// surface returns the current word as the text has it, without the ending of a
+// possessive.
+func (sc *Scanner) surface() string {
+	s := sc.s[sc.from:sc.pos]
+	for _, ending := range [...]string{"'s", "’s", "'S", "’S"} {
+		s = strings.TrimSuffix(s, ending)
+	}
+	return s
+}
+
 // Stop tells whether the current word is a stop word of English or Portuguese.
 func (sc *Scanner) Stop() bool {
 	return stopEnglish(string(sc.word)) || stopPortuguese(string(sc.word))
@@ -47,6 +58,7 @@ func (sc *Scanner) Stop() bool {
 func (sc *Scanner) Next() bool {
 	for sc.start() {
 		from := sc.pos
+		sc.from = from
 		if !sc.consume() {
 			// Something that needs the whole of UAX #29: once more from the
 			// start of the word, which is a boundary.

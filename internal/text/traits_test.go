@@ -3,6 +3,8 @@ package text
 import (
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestTraits(t *testing.T) {
@@ -82,5 +84,30 @@ func TestQuestionApart(t *testing.T) {
 	}
 	if len(words) != 4 || len(got) != 1 || got[0] != "festival" {
 		t.Errorf("words %v, apart %q; want rock, band, festival, porto, of which festival is", words, got)
+	}
+}
+
+// A query's words are there as the query has them, too.
+func TestQuestionSurface(t *testing.T) {
+	a := NewAnalyzer(nil)
+	q := a.Query("Painting: o que a Ana’s irmã pintou em São Paulo, D'Ávila?", []Language{Portuguese})
+	type surface struct {
+		Text, Surface string
+		Capital       bool
+	}
+	var got []surface
+	for _, w := range q.Words {
+		got = append(got, surface{w.Text, w.Surface, w.Capital})
+	}
+	want := []surface{
+		{"painting", "Painting", false},
+		{"ana", "Ana", true},
+		{"irma", "irmã", false},
+		{"pintou", "pintou", false},
+		{"paulo", "Paulo", true},
+		{"avila", "D'Ávila", true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" || q.Language != Portuguese {
+		t.Errorf("words of a question in %v (-want +got):\n%s", q.Language, diff)
 	}
 }
