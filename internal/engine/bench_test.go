@@ -51,7 +51,7 @@ func (x *bench) open(b *testing.B) {
 	}
 	if x.engine, err = engine.Open(b.Context(), engine.Options{
 		Log: x.store, Directory: x.store, Janitor: x.store, Embedder: x.corpus,
-		VectorWeight: engine.DefaultVectorWeight, SoleWriter: true, ShelfBytesMax: 8 << 30,
+		Meanings: x.corpus, VectorWeight: engine.DefaultVectorWeight, SoleWriter: true, ShelfBytesMax: 8 << 30,
 	}); err != nil {
 		b.Fatal(err)
 	}

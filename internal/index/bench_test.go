@@ -65,11 +65,11 @@ func fill(tb testing.TB, c *storetest.Corpus, n int) *index.Shelf {
 }
 
 func question(c *storetest.Corpus, i int, mode lembra.Mode) *index.Query {
-	q := &index.Query{Mode: mode, TopK: 10, VectorWeight: 0.3, Now: time.Unix(1_800_000_000, 0)}
+	q := &index.Query{Mode: mode, TopK: 10, VectorWeight: 0.3, Meanings: c, Now: time.Unix(1_800_000_000, 0)}
 	content := c.Query(i)
 	for w := range strings.FieldsSeq(content) {
 		if !slices.ContainsFunc(q.Words, func(have text.Word) bool { return have.Text == w }) {
-			q.Words = append(q.Words, text.Word{Text: w, Terms: []string{w}})
+			q.Words = append(q.Words, text.Word{Text: w, Surface: w, Terms: []string{w}})
 		}
 	}
 	e := embed(c, content)

@@ -35,9 +35,10 @@ const (
 	// frequentShare is the part of the memories that a word must not be in, to
 	// stand for others.
 	frequentShare = 0.1
-	// meaningMemoriesMax bounds the memories that a term may be in for another word
-	// to stand for it, so that no word takes more than 16,000 postings for this.
-	meaningMemoriesMax = 2000
+	// meaningMemoriesMax bounds the memories that all terms together are in that one
+	// word stands for: their postings must be read, and in a large agent they would
+	// be most of a recall's work.
+	meaningMemoriesMax = 1000
 	// meaningWordsMax is the number of words from which on a query says enough by
 	// itself.
 	meaningWordsMax = 32
@@ -57,7 +58,7 @@ func (s *Shelf) meanings(q *Query, w *text.Word, f []TermFrequency) (near []Mean
 	if !s.expands(w, f) {
 		return nil, kin
 	}
-	used := usedTerms(f)
+	used, budget := usedTerms(f), uint32(meaningMemoriesMax)
 	for term, cosine := range q.Meanings.Near(w.Surface) {
 		if cosine <= q.meaningFloor() || len(near) == meaningsMax && (used || cosine <= kinCosine) {
 			break
@@ -67,14 +68,12 @@ func (s *Shelf) meanings(q *Query, w *text.Word, f []TermFrequency) (near []Mean
 			continue
 		}
 		t := s.terms.at(id)
-		if t.memories == 0 || t.memories > meaningMemoriesMax || float64(t.memories) > frequentShare*float64(s.living) {
-			continue
-		}
 		x := TermFrequency{uint64(t.memories), uint64(t.sessions)}
 		if cosine > kinCosine {
 			kin.add(x)
 		}
-		if len(near) < meaningsMax {
+		if t.memories > 0 && t.memories <= budget && len(near) < meaningsMax && float64(t.memories) <= frequentShare*float64(s.living) {
+			budget -= t.memories
 			near = append(near, Meaning{term, cosine, x})
 		}
 	}

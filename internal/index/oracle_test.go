@@ -250,9 +250,10 @@ func (s *oracle) meanings(sessions map[string][]*memory, q *Query, w *text.Word,
 		w.Capital && used || slices.ContainsFunc(f, frequent) {
 		return nil, kin
 	}
+	budget := uint64(1000)
 	for term, cosine := range q.Meanings.Near(w.Surface) {
 		t := s.frequency(sessions, term)
-		if cosine <= .3 || cosine <= .4 && !q.Foreign || t.Memories == 0 || frequent(t) || slices.Contains(w.Terms, term) {
+		if cosine <= .3 || cosine <= .4 && !q.Foreign || slices.Contains(w.Terms, term) {
 			continue
 		}
 		// Of words in use the nearest of kin do not matter, and are not all looked at.
@@ -260,7 +261,8 @@ func (s *oracle) meanings(sessions map[string][]*memory, q *Query, w *text.Word,
 			kin.Memories += t.Memories
 			kin.Sessions += t.Sessions
 		}
-		if len(near) < 8 {
+		if len(near) < 8 && t.Memories > 0 && t.Memories <= budget && !frequent(t) {
+			budget -= t.Memories
 			near = append(near, Meaning{term, cosine, t})
 		}
 	}

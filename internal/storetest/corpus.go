@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/fnv"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -19,6 +20,7 @@ const (
 	corpusTurns      = 25   // memories of a session
 	corpusClusters   = 1000 // of vectors
 	corpusDimension  = 256
+	corpusStopWords  = 100
 	corpusNoise      = 0.6 // length of the noise around a cluster's centre of length 1
 )
 
@@ -84,6 +86,23 @@ func (c *Corpus) Query(i int) string {
 		words[j] = c.words[z.Uint64()]
 	}
 	return strings.Join(words, " ")
+}
+
+// Near implements index.Thesaurus: a word has 36 neighbours of a cosine above .4,
+// and which they are has nothing to do with how frequent it is. None is as frequent
+// as the stop words of a language.
+func (c *Corpus) Near(word string) iter.Seq2[string, float64] {
+	return func(yield func(string, float64) bool) {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(word)) // never fails
+		r := c.rand(h.Sum64())
+		for i := range 40 {
+			rank := corpusStopWords * math.Pow(corpusVocabulary/corpusStopWords, r.Float64())
+			if !yield(c.words[int(rank)], 0.76-0.01*float64(i)) {
+				return
+			}
+		}
+	}
 }
 
 // Model names the corpus's own embedding.
