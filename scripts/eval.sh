@@ -45,6 +45,15 @@ measure() { # name measure what arguments…
 		END {print row}' "$out/$name.txt")")
 }
 
+# ablate prints what a measure comes to without each part of the ranking.
+ablate() { # name measure what arguments…
+	local name=$1 measure=$2 what=$3
+	shift 3
+	bin/lembra eval "$@" --measure "$measure" --ablate >"$out/$name-without.txt"
+	printf '\n## %s, without parts of the ranking\n\n' "$what"
+	awk '/^WITHOUT/ {on = 1} /^$/ {on = 0} on' "$out/$name-without.txt"
+}
+
 skip() { printf '\n## %s: skipped, %s is not there\n' "$1" "$2"; }
 
 locomo=$data/locomo-dev
@@ -53,6 +62,8 @@ if [ -f "$locomo/corpus.jsonl" ]; then
 	bare='session_id=,speaker=,occurred_at='
 	measure conversations-hybrid recall@10 'conversations, hybrid' "${set[@]}"
 	measure conversations-lexical recall@10 'conversations, lexical' "${set[@]}" --mode lexical
+	ablate conversations-hybrid recall@10 'conversations, hybrid' "${set[@]}"
+	ablate conversations-lexical recall@10 'conversations, lexical' "${set[@]}" --mode lexical
 	measure conversations-hash recall@10 'conversations, semantic, lembra-hash-1' "${set[@]}" --mode semantic --model lembra-hash-1
 	against=conversations-hash measure conversations-semantic recall@10 'conversations, semantic' "${set[@]}" --mode semantic
 	measure conversations-one recall@10 'conversations in one agent, hybrid' "${set[@]}" --one-agent
@@ -69,6 +80,7 @@ if [ -f "$faquad" ]; then
 	for mode in hybrid lexical semantic; do
 		measure paragraphs-$mode recall@1 "Portuguese paragraphs, $mode" "${set[@]}" --mode $mode
 	done
+	ablate paragraphs-hybrid recall@1 'Portuguese paragraphs, hybrid' "${set[@]}"
 else
 	skip paragraphs "$faquad"
 fi

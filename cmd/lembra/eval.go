@@ -45,7 +45,7 @@ type evalOptions struct {
 	apart             []string
 	out, baseline     string
 	svg, measure      string
-	asJSON            bool
+	asJSON, ablate    bool
 }
 
 func (c *cli) evalCommand() *cobra.Command {
@@ -110,6 +110,7 @@ func (o *evalOptions) declare(command *cobra.Command) {
 	flags.StringVar(&o.baseline, "baseline", "", "file of --out of another run on these questions, to compare with")
 	flags.StringVar(&o.svg, "svg", "", "file to draw --measure to, by category")
 	flags.StringVar(&o.measure, "measure", "recall@10", "what --svg draws, and what is compared by category")
+	flags.BoolVar(&o.ablate, "ablate", false, "measure again without each rule of the ranking in turn, and without any")
 	flags.BoolVar(&o.asJSON, "json", false, "print the report as JSON, figures from 0 to 1")
 }
 
@@ -130,6 +131,9 @@ func (o *evalOptions) check(config *Config) error {
 			names = append(names, m.Name)
 		}
 		return usagef("--measure is %q: with --top-k %d there are %s", o.measure, o.topK, strings.Join(names, ", "))
+	}
+	if o.ablate && (o.url != "" || o.baseline != "" || o.svg != "") {
+		return usagef("--ablate is for servers of the evaluation's own, and compares with itself: it goes with neither --url nor --baseline nor --svg")
 	}
 	if o.model == "" {
 		return nil
@@ -176,6 +180,11 @@ func (c *cli) eval(ctx context.Context, o *evalOptions, config Config) error {
 			return fmt.Errorf("draw: %w", err)
 		}
 		if err := c.writeFile(o.svg, svg); err != nil {
+			return err
+		}
+	}
+	if o.ablate {
+		if outcome.Ablation, err = c.ablate(ctx, o, config, set, run); err != nil {
 			return err
 		}
 	}

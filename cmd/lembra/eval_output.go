@@ -20,6 +20,8 @@ type evalOutcome struct {
 
 	Latency evaluate.Latency `json:"latency"`
 	evaluate.Report
+	// Ablation holds the measure without each rule, where that was asked for.
+	Ablation []ablation `json:"ablation,omitzero"`
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f", 100*share) }
@@ -46,6 +48,9 @@ func (c *cli) printOutcome(o evalOutcome, measure string) error {
 	)
 	if _, ok := baselineOf(all, measure); ok && len(o.Groups) > 1 {
 		err = errors.Join(err, c.printf("\n"), c.printTable(categoryRows(o.Groups, measure)))
+	}
+	if len(o.Ablation) > 0 {
+		err = errors.Join(err, c.printf("\n"), c.printTable(ablationRows(o, measure)))
 	}
 	l := o.Latency
 	err = errors.Join(err, c.printf("\nlatency p50 %.1f ms, p95 %.1f ms, p99 %.1f ms, at most %.1f ms\n", l.P50MS, l.P95MS, l.P99MS, l.MaxMS))
