@@ -54,6 +54,8 @@ type Explanation struct {
 	Lexical float64 `json:"lexical"`
 	// Session is the weighted score of the whole session as one document.
 	Session float64 `json:"session"`
+	// Passage is what the best passage of a long memory says more than the whole.
+	Passage float64 `json:"passage,omitzero"`
 	// Pairs is the part of words of the query that follow each other here, too.
 	Pairs float64 `json:"pairs,omitzero"`
 	// Answer is the share in what the memory before says, which asks something.

@@ -328,7 +328,7 @@ func walkRecall(t *testing.T, c caller) {
 		if e == nil || len(e.Terms) == 0 {
 			t.Fatalf("%s is not explained: %+v", r.MemoryID, e)
 		}
-		if sum := e.Lexical + e.Session + e.Pairs + e.Answer + e.Vector + e.Speaker + e.Time + e.Question + e.Recency + e.Importance; math.Abs(sum-r.Score) > 1e-6*math.Abs(r.Score) {
+		if sum := e.Lexical + e.Passage + e.Session + e.Pairs + e.Answer + e.Vector + e.Speaker + e.Time + e.Question + e.Recency + e.Importance; math.Abs(sum-r.Score) > 1e-6*math.Abs(r.Score) {
 			t.Errorf("%s: the parts are %v together, the score %v", r.MemoryID, sum, r.Score)
 		}
 	}

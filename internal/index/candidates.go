@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// A candidate is a memory with the part of its score that is known.
+// A candidate is a memory with the part of its score that is known; of a long
+// memory, with the most that its passages may add to that.
 //
 // A score is a sum times its memory's factor, where that sum is positive. So what
 // is missing of the sum counts as often as the factor, or once where that is less,
@@ -136,6 +137,9 @@ func (x *search) denseParts(o uint32, frequent []word) float32 {
 	for k, neighbour := range window {
 		norms[k] = base + float32(x.slope)*float32(x.s.docs.at(neighbour).tokens)
 	}
+	if x.long(d) {
+		norms[by] = base + float32(x.slope)*passageTerms
+	}
 	sum := float32(0)
 	answers := x.answers(d)
 	for i := range frequent {
@@ -192,12 +196,15 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 				part += answerWeight * x.asked[x.before(from+uint32(i), &docs[i])].sum
 			}
 		}
-		lexical, has := part > 0, false
+		lexical, has, more := part > 0, false, float32(0)
+		if docs[i].tokens > longTerms {
+			more = memories[i].sum * x.stretch(docs[i].tokens)
+		}
 		if x.query != nil && firsts[i] != none {
 			has = true
 			part += vectorWeight * (x.similarity(from+uint32(i), firsts[i]) - mean)
 		}
-		if max(part, part*most)+most*open+extra < least || !has && (!x.lexical || !lexical && open == 0) {
+		if max(part, part*most)+most*(open+more)+extra < least || !has && (!x.lexical || !lexical && open == 0) {
 			continue
 		}
 		o := from + uint32(i)
@@ -210,10 +217,11 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 			part += float32(x.recency(d) + x.importance(d))
 		}
 		factor = max(1, factor)
-		if part+factor*open < least || !x.match.all && !x.match.matches(o) {
+		more *= factor
+		if part+more+factor*open < least || !x.match.all && !x.match.matches(o) {
 			continue
 		}
-		x.candidates = append(x.candidates, candidate{part, factor, o})
+		x.candidates = append(x.candidates, candidate{part + more, factor, o})
 		if lexical || has {
 			x.best = keepLargest(x.best, x.TopK, part-factor*doubt)
 			least = x.least()

@@ -7,11 +7,17 @@
 // same time as each other, but not beside one that changes the shelf.
 //
 // A score adds up what the words of a query say (BM25+; of a memory and its
-// neighbours in the session the largest part counts), half of what they say of
-// the whole session, and the cosine of the vectors above the agent's mean. Each
-// version of a memory has an ordinal; the postings of a term are ordinals, and
-// beside them stands a forward index of each memory's terms in order, from which
-// a single memory is scored and, when it goes, taken out of all counts.
+// neighbours in the session the largest part counts; of a long memory its best
+// passage counts, too), half of what they say of the whole session, what their
+// pairs say, a share of what the memory before says where that asks, and the cosine
+// of the vectors above the agent's mean. That sum is multiplied by a factor: more
+// for the only speaker whom the query names and for a time where it asks for one,
+// less for a question. A word stands also for terms that mean nearly the same, and
+// one that was never used for those that begin alike. [Rules] names the parts, any
+// of which can be left out. Each version of a memory has an ordinal; the postings
+// of a term are ordinals, and beside them stands a forward index of each memory's
+// terms in order, from which a single memory is scored and, when it goes, taken out
+// of all counts.
 //
 // Large shelves are searched approximately in one respect only: which vectors
 // are compared at full precision is decided by codes of one bit a dimension.

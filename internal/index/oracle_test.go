@@ -391,7 +391,7 @@ func (s *oracle) search(q *Query, f *Frequencies) []Hit {
 
 // sumOf adds up the parts of a score.
 func sumOf(e *lembra.Explanation) float64 {
-	return e.Lexical + e.Session + e.Pairs + e.Answer + e.Vector + e.Speaker + e.Time + e.Question + e.Recency + e.Importance
+	return e.Lexical + e.Passage + e.Session + e.Pairs + e.Answer + e.Vector + e.Speaker + e.Time + e.Question + e.Recency + e.Importance
 }
 
 // near returns the largest of a value of a memory and shares of those of its
@@ -415,6 +415,33 @@ func (s *oracle) near(q *Query, m *memory, session []*memory, value func(*memory
 	return most
 }
 
+// A weighed term is one that a word stands for.
+type weighed struct {
+	term          string
+	idf, sessions float64
+}
+
+// A passage is one of a long memory.
+type passage struct {
+	terms []string
+	score float64
+}
+
+// weigh returns what a word says in a passage.
+func (p *passage) weigh(terms []weighed, average float64) float64 {
+	most := 0.0
+	for _, t := range terms {
+		tf := 0
+		for _, have := range p.terms {
+			if have == t.term {
+				tf++
+			}
+		}
+		most = max(most, bm25(tf, 32, average, t.idf))
+	}
+	return most
+}
+
 func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, query []float64, mean float64) (lembra.Explanation, bool) {
 	e := lembra.Explanation{Terms: map[string]float64{}}
 	scale := summed(q, f)
@@ -434,11 +461,15 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 		for _, o := range session {
 			sessionLength += len(o.terms)
 		}
-		for i, w := range q.Words {
-			type weighed struct {
-				term          string
-				idf, sessions float64
+		var passages []passage
+		for from := 0; len(m.terms) > 48 && !q.Without.has(Passages); from += 16 {
+			from = min(from, len(m.terms)-32)
+			passages = append(passages, passage{terms: m.terms[from : from+32]})
+			if from == len(m.terms)-32 {
+				break
 			}
+		}
+		for i, w := range q.Words {
 			var terms []weighed
 			weigh := func(term string, df TermFrequency, share float64) {
 				terms = append(terms, weighed{term, share * rarity(f.Memories, df.Memories), share * rarity(f.Sessions, df.Sessions)})
@@ -484,6 +515,9 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 				}
 			}
 			e.Lexical += own
+			for k := range passages {
+				passages[k].score += passages[k].weigh(terms, average)
+			}
 			if !q.Without.has(Session) {
 				e.Session += .5 * whole
 			}
@@ -500,6 +534,9 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 					return .5 * math.Log(1+float64(f.Memories)/float64(df)) * c / (c + 1)
 				})
 			}
+		}
+		for _, p := range passages {
+			e.Passage = max(e.Passage, .5*(p.score-e.Lexical))
 		}
 	}
 	switch q.Mode {

@@ -31,13 +31,16 @@ const (
 	Unseen
 	// Meanings: in hybrid mode, a word stands for those that mean nearly the same.
 	Meanings
+	// Passages: what the best passage of a long memory says counts as that of a
+	// short one does.
+	Passages
 
-	allRules = Meanings<<1 - 1
+	allRules = Passages<<1 - 1
 )
 
 // ruleNames are the names in the order of the bits.
 func ruleNames() []string {
-	return []string{"neighbours", "session", "pairs", "answers", "speakers", "times", "questions", "unseen", "meanings"}
+	return []string{"neighbours", "session", "pairs", "answers", "speakers", "times", "questions", "unseen", "meanings", "passages"}
 }
 
 // RuleNames returns the names of all rules.

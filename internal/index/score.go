@@ -46,6 +46,12 @@ type scorer struct {
 	// tf is how often each term occurs in each memory of the window.
 	tf            [][windowMax]uint32
 	sessionScores map[uint32]float64
+	// passages: long memories are scored by their passages, too. mentions and
+	// inPassage, by term, are of the one at hand.
+	passages  bool
+	mentions  []mention
+	inPassage []uint32
+	stretches [stretchesMax]float32
 	// parts, in the order of the words, and explained are of the memory scored
 	// last.
 	parts     []part
@@ -124,9 +130,11 @@ func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	x.s, x.f = s, f
 	x.lexical, x.without = q.Mode != lembra.ModeSemantic, q.Without
 	x.asking = s.asking && x.lexical && !q.Without.has(Answers)
+	x.passages = x.lexical && !q.Without.has(Passages)
 	x.beginShares()
 	x.factorMost = 1
 	x.slope, x.sessionSlope = slope(f.Tokens, f.Memories), slope(f.SessionTokens, f.Sessions)
+	x.beginPassages()
 	x.scale = 1
 	if x.lexical {
 		x.scale = f.scale()
@@ -184,6 +192,7 @@ func (x *scorer) addWords(q *Query) {
 		x.words = append(x.words, y)
 	}
 	x.tf = sized(x.tf, len(x.terms))
+	x.inPassage = sized(x.inPassage, len(x.terms))
 	x.parts = sized(x.parts, len(x.words))
 }
 
@@ -262,7 +271,7 @@ func (x *scorer) score(o uint32, most, least float64) (float64, bool) {
 	factor := x.factor(o, doc)
 	if doc.session != 0 && !x.without.has(Session) {
 		// The factor of a sum that is not positive is 1.
-		if most += e.Lexical + e.Pairs + e.Answer + e.Vector; max(most, most*factor)+e.Recency+e.Importance < least {
+		if most += e.Lexical + e.Passage + e.Pairs + e.Answer + e.Vector; max(most, most*factor)+e.Recency+e.Importance < least {
 			return 0, false
 		}
 		e.Session = x.session(doc.session)
@@ -270,7 +279,7 @@ func (x *scorer) score(o uint32, most, least float64) (float64, bool) {
 	if !has && e.Lexical+e.Session+e.Answer <= 0 {
 		return 0, false
 	}
-	sum := e.Lexical + e.Session + e.Pairs + e.Answer + e.Vector
+	sum := e.Lexical + e.Passage + e.Session + e.Pairs + e.Answer + e.Vector
 	if sum > 0 {
 		x.explainFactor(o, doc, sum, &e)
 	}
@@ -308,6 +317,9 @@ func (x *scorer) own(o uint32, d *doc, e *lembra.Explanation) {
 		x.parts[i] = p
 		e.Lexical += p.value
 		e.Answer += answerWeight * asked
+	}
+	if x.long(d) {
+		e.Passage = passageWeight * max(0, x.passage(d)-e.Lexical)
 	}
 	for i := range x.pairs {
 		most := 0.0

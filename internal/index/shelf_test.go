@@ -85,6 +85,14 @@ func drawTerms(t *rapid.T, analyzer uint32) *record.Terms {
 	for i := range words {
 		words[i] = drawWord(t)
 	}
+	if rapid.IntRange(0, 9).Draw(t, "long") == 0 {
+		for range rapid.IntRange(40, 200).Draw(t, "filler") {
+			words = append(words, "filler")
+		}
+		for range 6 {
+			words[rapid.IntRange(0, len(words)-1).Draw(t, "place")] = drawWord(t)
+		}
+	}
 	return &record.Terms{
 		Analyzer: analyzer, Language: rapid.Uint32Range(0, 2).Draw(t, "language"), Text: strings.Join(words, " "),
 		Traits: rapid.Uint32Range(0, uint32(text.Asks|text.Timed)).Draw(t, "traits"),
@@ -434,6 +442,7 @@ func compareExplained(t testingT, q *Query, h Hit, want []Hit, tolerance float64
 			{e.Lexical, x.Lexical},
 			{e.Session, x.Session},
 			{e.Pairs, x.Pairs},
+			{e.Passage, x.Passage},
 			{e.Answer, x.Answer},
 			{e.Speaker, x.Speaker},
 			{e.Time, x.Time},
