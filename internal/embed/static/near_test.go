@@ -121,7 +121,7 @@ func TestNearUnknown(t *testing.T) {
 func TestTermsAreAnalysed(t *testing.T) {
 	m := testModel(t)
 	ts := m.terms()
-	if n := len(ts.names); n < 30_000 || !slices.IsSorted(ts.names) {
+	if n := len(ts.names); n < 25_000 || !slices.IsSorted(ts.names) {
 		t.Errorf("%d terms, sorted: %v", n, slices.IsSorted(ts.names))
 	}
 	a := text.NewAnalyzer(nil)
