@@ -76,7 +76,7 @@ of the figures of questions drawn anew (bootstrap; of differences, paired).`,
 		Example: `  lembra eval --corpus corpus.jsonl --questions questions.jsonl --out today.jsonl
   lembra eval --corpus corpus.jsonl --questions questions.jsonl --mode lexical --baseline today.jsonl
   lembra eval --corpus por.txt --questions eng.txt
-  LEMBRA_VECTOR_WEIGHT=0.3 lembra eval --corpus c.jsonl --questions q.jsonl --map session_id=,speaker=`,
+  LEMBRA_VECTOR_WEIGHT=0.1 lembra eval --corpus c.jsonl --questions q.jsonl --map session_id=,speaker=`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			config, err := c.config(command)
