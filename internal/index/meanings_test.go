@@ -147,3 +147,25 @@ func TestVectorsOfForeign(t *testing.T) {
 	}
 	near(t, "the vector's part in another language", parts[1], 2*parts[0])
 }
+
+// All terms that a word stands for are in a bounded number of memories together.
+func TestMeaningsBounded(t *testing.T) {
+	lines := make([]string, 8000)
+	for i := range lines {
+		switch {
+		case i < 600:
+			lines[i] = "first"
+		case i < 1200:
+			lines[i] = "second"
+		case i < 1300:
+			lines[i] = "third"
+		default:
+			lines[i] = "filler"
+		}
+	}
+	b := book{"w": {{Term: "first", Cosine: .9}, {Term: "second", Cosine: .8}, {Term: "third", Cosine: .7}}}
+	f := shelfOf(t, lines...).Frequencies(asking(b, text.Word{Text: "w"}))
+	if m := f.Meanings[0]; len(m) != 2 || m[0].Term != "first" || m[1].Term != "third" {
+		t.Errorf("stands for %v, want the first and third, in 700 memories of at most %d", m, meaningMemoriesMax)
+	}
+}
