@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"lembra/internal/access"
 	"lembra/internal/admit"
 	"lembra/internal/api"
-	"lembra/internal/embed/hashed"
+	"lembra/internal/embed/static"
 	"lembra/internal/engine"
 	"lembra/internal/index"
 	"lembra/internal/observe"
@@ -143,7 +144,7 @@ func defaultConfig() Config {
 		DiskReserve:    pebblestore.DefaultReserveBytes,
 		DeleteReserve:  pebblestore.DefaultDeleteReserveBytes,
 		ConnectionsMax: defaultConnections(),
-		EmbeddingModel: hashed.Name,
+		EmbeddingModel: static.Name,
 		VectorWeight:   engine.DefaultVectorWeight,
 		Admission:      AdmissionConfig{Work: admit.DefaultWork(), Waiters: admit.DefaultWaiters, WaitMax: admit.DefaultWaitMax},
 		Limits: LimitsConfig{
@@ -223,8 +224,8 @@ func (c *Config) validate() error {
 	if c.DiskReserve < c.DeleteReserve {
 		bad("disk_reserve", "must not be less than delete_reserve (%s)", c.DeleteReserve)
 	}
-	if c.EmbeddingModel != hashed.Name {
-		bad("embedding_model", "%q is unknown: use %s", c.EmbeddingModel, hashed.Name)
+	if models := embeddingModels(); !slices.Contains(models, c.EmbeddingModel) {
+		bad("embedding_model", "%q is unknown: use %s", c.EmbeddingModel, strings.Join(models, " or "))
 	}
 	if !(c.VectorWeight >= 0 && c.VectorWeight <= 1) {
 		bad("vector_weight", "must be between 0 and 1")

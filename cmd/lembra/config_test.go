@@ -81,7 +81,7 @@ func TestConfigErrors(t *testing.T) {
 		{"ranking: {disable: pears}", "", `ranking.disable: list of rules: "pears" is no rule: use neighbours, session, pairs`},
 		{"ranking: {disable: [pairs, 3]}", "", `"3" is no rule`},
 		{"", "LEMBRA_RANKING_DISABLE=all,x", `"x" is no rule`},
-		{"embedding_model: gpt", "", `embedding_model: "gpt" is unknown: use lembra-hash-1`},
+		{"embedding_model: gpt", "", `embedding_model: "gpt" is unknown: use lembra-static-1 or lembra-hash-1`},
 		{"log: {level: loud}", "", `log.level: "loud" is unknown`},
 		{"log: {format: xml}", "", `log.format: "xml" is unknown`},
 		{"tls_cert: cert.pem", "", "tls_cert: works together with tls_key alone"},

@@ -189,7 +189,7 @@ func cannedTime() time.Time { return time.Date(2026, 1, 31, 9, 0, 0, 5000, time.
 func cannedMemory() lembra.Memory {
 	return lembra.Memory{
 		MemoryID: "m1", TenantID: "acme", AgentID: "a", Content: "c", UserID: "u", Metadata: lembra.Metadata{"n": lembra.Number(1), "s": lembra.String("x")},
-		EmbeddingModel: "lembra-hash-1", Version: 2, CreatedAt: cannedTime(), UpdatedAt: cannedTime(), OccurredAt: cannedTime(),
+		EmbeddingModel: "lembra-static-1", Version: 2, CreatedAt: cannedTime(), UpdatedAt: cannedTime(), OccurredAt: cannedTime(),
 	}
 }
 
@@ -205,7 +205,7 @@ func (cannedAPI) Authenticate(_ context.Context, key string) (lembra.Principal, 
 func (cannedAPI) Memorize(_ context.Context, _ lembra.Principal, _ string, requests []lembra.MemorizeRequest) []lembra.MemorizeOutcome {
 	outcomes := make([]lembra.MemorizeOutcome, len(requests))
 	for i, r := range requests {
-		outcomes[i].Memorized = &lembra.Memorized{MemoryID: "m1", TenantID: "acme", AgentID: r.AgentID, EmbeddingModel: "lembra-hash-1", CreatedAt: cannedTime()}
+		outcomes[i].Memorized = &lembra.Memorized{MemoryID: "m1", TenantID: "acme", AgentID: r.AgentID, EmbeddingModel: "lembra-static-1", CreatedAt: cannedTime()}
 	}
 	return outcomes
 }

@@ -19,6 +19,7 @@ import (
 	"lembra/internal/admit"
 	"lembra/internal/api"
 	"lembra/internal/embed/hashed"
+	"lembra/internal/embed/static"
 	"lembra/internal/engine"
 	"lembra/internal/observe"
 	"lembra/internal/pebblestore"
@@ -28,6 +29,7 @@ import (
 var (
 	_ Store           = (*pebblestore.Store)(nil)
 	_ engine.Embedder = (*hashed.Model)(nil)
+	_ engine.Embedder = (*static.Model)(nil)
 	_ api.Memories    = (*engine.Engine)(nil)
 	_ api.Recall      = (*engine.Engine)(nil)
 	_ api.Agents      = (*engine.Engine)(nil)
@@ -109,9 +111,10 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	if err := p.openStore(parts); err != nil { //nolint:contextcheck // a store outlives the context of its opening
 		return err
 	}
-	p.embedder = parts.Embedder
-	if p.embedder == nil {
-		p.embedder = hashed.New()
+	if p.embedder = parts.Embedder; p.embedder == nil {
+		if p.embedder, err = newEmbedder(p.config.EmbeddingModel); err != nil {
+			return err
+		}
 	}
 	if err := p.openEngine(ctx, parts); err != nil {
 		return err
@@ -190,7 +193,7 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	}
 	p.engine, err = engine.Open(ctx, engine.Options{
 		Log: p.store, Directory: p.store, Janitor: p.store,
-		Embedder: p.embedder,
+		Embedder: p.embedder, Former: p.formerEmbedder,
 		Limits:   p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
 		Without: without, Meanings: thesaurusOf(p.embedder),
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
@@ -201,6 +204,35 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	}
 	p.closers = append(p.closers, p.engine.Close)
 	return nil
+}
+
+// embeddingModels are the names of the models there are, the default first.
+func embeddingModels() []string { return []string{static.Name, hashed.Name} }
+
+// newEmbedder makes the model of a name among embeddingModels.
+func newEmbedder(name string) (engine.Embedder, error) {
+	switch name {
+	case static.Name:
+		m, err := static.New()
+		if err != nil {
+			return nil, fmt.Errorf("open embedding model %s: %w", name, err)
+		}
+		return m, nil
+	case hashed.Name:
+		return hashed.New(), nil
+	}
+	return nil, fmt.Errorf("embedding model %q is unknown", name)
+}
+
+// formerEmbedder makes the model that a data folder was written with; nil where
+// there is none of that name.
+func (p *Program) formerEmbedder(name string) engine.Embedder {
+	m, err := newEmbedder(name)
+	if err != nil {
+		p.logger.Debug("no former embedding model", "error", err)
+		return nil
+	}
+	return m
 }
 
 // ensureDefaultKey makes the tenant "default" and its key in an empty store.

@@ -18,7 +18,8 @@ type Neighbour struct {
 	// Term is a term as package text makes it: the English one of a piece, or a
 	// Portuguese stem.
 	Term string
-	// Cosine is that of the vectors of term and word.
+	// Cosine is that of the vectors of term and word, each without the mean
+	// direction of the words of its language.
 	Cosine float32
 }
 
@@ -27,7 +28,7 @@ const (
 	nearMax    = 256
 	nearCosine = 0.3
 	// rescored is how many terms, the nearest by their codes, are compared exactly.
-	rescored = 1024
+	rescored = 512
 	// rememberedMax is how many words' neighbours are remembered, of at most
 	// rememberedBytesMax bytes each: some 12 MB where all have as many as there can
 	// be.
@@ -57,23 +58,37 @@ func (m *Model) near(word string) []Neighbour {
 	s := m.scratch.Get().(*scratch)
 	defer m.put(s)
 	m.reader.read(&s.reading, word)
-	s.whole = sum{}
-	s.whole.add(m.reader.table.rows, s.reading.rows)
-	return m.terms().near(&s.whole, m.reader.table.rows)
+	return m.terms().near(s.reading.rows)
 }
 
 // terms are the index terms that the table has a vector of: the sum of the rows of
-// all that has the term. One bit a dimension is its code.
+// all that has the term, each row without the mean direction of its kind. Rows of
+// stems have much of one direction in common, which says that a word is Portuguese:
+// with it, the nearest of a stem would be any other stems, and not the words of
+// English that mean the same. The code has one bit a dimension.
 type terms struct {
+	table *table
+	// stems is the first row of a stem, and means the mean directions of the rows
+	// of pieces and of stems.
+	stems uint16
+	means [2]direction
+
 	names []string
-	codes [][Dimension / 64]uint64
+	codes []code
 	// rows are the rows of all terms, of which a term has those up to its end.
 	rows []uint16
 	ends []uint32
-	// inverse are the inverse lengths of their vectors.
-	inverse []float64
+	// lengths are the summed lengths of a term's rows, by kind; inverse is the
+	// inverse length of its vector.
+	lengths [][2]float32
+	inverse []float32
 	scratch sync.Pool // of *search
 }
+
+type (
+	direction [Dimension]float32
+	code      [Dimension / 64]uint64
+)
 
 // A search is what finding neighbours needs.
 type search struct {
@@ -83,11 +98,42 @@ type search struct {
 
 type candidate struct {
 	term   int
-	cosine float64
+	cosine float32
 }
 
 // newTerms works out the terms of a table.
 func newTerms(t *table, stemmer *text.Stemmer) *terms {
+	byTerm := rowsByTerm(t, stemmer)
+	n := len(byTerm)
+	ts := &terms{
+		table: t, stems: uint16(len(t.rows)/Dimension - (len(t.rowOf) - t.vocabulary.pieces)),
+		names: make([]string, 0, n), codes: make([]code, 0, n), inverse: make([]float32, 0, n),
+		lengths: make([][2]float32, 0, n), ends: make([]uint32, 0, n), rows: make([]uint16, 0, len(t.rowOf)),
+	}
+	for term := range byTerm {
+		ts.names = append(ts.names, term)
+	}
+	slices.Sort(ts.names)
+	for _, term := range ts.names {
+		ts.rows = append(ts.rows, byTerm[term]...)
+		ts.ends = append(ts.ends, uint32(len(ts.rows)))
+	}
+	ts.center()
+	start := uint32(0)
+	for _, end := range ts.ends {
+		v, lengths := ts.vector(ts.rows[start:end])
+		ts.codes = append(ts.codes, v.code())
+		ts.lengths = append(ts.lengths, lengths)
+		ts.inverse = append(ts.inverse, v.inverse())
+		start = end
+	}
+	ts.scratch.New = func() any { return &search{distances: make([]uint16, n)} }
+	return ts
+}
+
+// rowsByTerm has the rows of all that has a term: of words, by the English
+// analysis, and of stems, which are terms.
+func rowsByTerm(t *table, stemmer *text.Stemmer) map[string][]uint16 {
 	byTerm := map[string][]uint16{}
 	var sc text.Scanner
 	for i, row := range t.rowOf {
@@ -105,16 +151,7 @@ func newTerms(t *table, stemmer *text.Stemmer) *terms {
 			byTerm[term] = append(byTerm[term], row)
 		}
 	}
-	ts := &terms{names: make([]string, 0, len(byTerm))}
-	for term := range byTerm {
-		ts.names = append(ts.names, term)
-	}
-	slices.Sort(ts.names)
-	for _, term := range ts.names {
-		ts.add(t.rows, byTerm[term])
-	}
-	ts.scratch.New = func() any { return &search{distances: make([]uint16, len(ts.names))} }
-	return ts
+	return byTerm
 }
 
 // letters2 tells whether an entry is all letters, two or more.
@@ -127,51 +164,122 @@ func letters2(entry []byte) bool {
 	return utf8.RuneCount(entry) > 1
 }
 
-// add adds the next term's rows.
-func (ts *terms) add(table []byte, rows []uint16) {
-	var s sum
-	s.add(table, rows)
-	ts.rows = append(ts.rows, rows...)
-	ts.ends = append(ts.ends, uint32(len(ts.rows)))
-	ts.codes = append(ts.codes, s.code())
-	inverse := 0.0
-	if square := s.square(); square > 0 {
-		inverse = 1 / math.Sqrt(float64(square))
-	}
-	ts.inverse = append(ts.inverse, inverse)
+func (ts *terms) row(row uint16) *[Dimension]byte {
+	return (*[Dimension]byte)(ts.table.rows[int(row)*Dimension:])
 }
 
-// code has a bit for each element, set where it is positive.
-func (s *sum) code() (code [Dimension / 64]uint64) {
-	for i, v := range s {
-		code[i/64] |= uint64(uint32(-v)>>31) << (i % 64)
+// kind is the place of a row's mean in means.
+func (ts *terms) kind(row uint16) int {
+	if row >= ts.stems {
+		return 1
 	}
-	return code
+	return 0
 }
 
-// square is the square of the length.
-func (s *sum) square() int64 {
-	n := int64(0)
-	for _, v := range s {
-		n += int64(v) * int64(v)
+func rowLength(row *[Dimension]byte) float32 {
+	square := int32(0)
+	for _, b := range row {
+		square += int32(int8(b)) * int32(int8(b))
 	}
-	return n
+	return float32(math.Sqrt(float64(square)))
 }
 
-// near returns the terms nearest to a vector.
-func (ts *terms) near(s *sum, table []byte) []Neighbour {
-	square := s.square()
-	if square == 0 {
+// center works out the mean directions of the terms' rows.
+func (ts *terms) center() {
+	var counts [2]int
+	for _, row := range ts.rows {
+		values, kind := ts.row(row), ts.kind(row)
+		if length := rowLength(values); length > 0 {
+			for i, b := range values {
+				ts.means[kind][i] += float32(int8(b)) / length
+			}
+			counts[kind]++
+		}
+	}
+	for kind, n := range counts {
+		for i := range ts.means[kind] {
+			ts.means[kind][i] /= float32(max(n, 1))
+		}
+	}
+}
+
+// vector sums rows, each without the mean direction of its kind; and their lengths
+// by kind.
+func (ts *terms) vector(rows []uint16) (v direction, lengths [2]float32) {
+	for _, row := range rows {
+		values, kind := ts.row(row), ts.kind(row)
+		lengths[kind] += rowLength(values)
+		for i, b := range values {
+			v[i] += float32(int8(b))
+		}
+	}
+	for kind, length := range lengths {
+		if length > 0 {
+			for i, mean := range ts.means[kind] {
+				v[i] -= length * mean
+			}
+		}
+	}
+	return v, lengths
+}
+
+// code has a bit for each element of the vector turned about, set where it is not
+// negative. The elements are in the order of what they say, the first most; turned
+// by random signs and a Walsh-Hadamard transform, they say equally much (RaBitQ,
+// arXiv 2405.12497).
+func (v *direction) code() (c code) {
+	x := *v
+	for i := range x {
+		if uint64(i+1)*hashMore>>(40+i%16)&1 == 1 {
+			x[i] = -x[i]
+		}
+	}
+	for part := 1; part < Dimension; part *= 2 {
+		for from := 0; from < Dimension; from += 2 * part {
+			p, q := x[from:from+part], x[from+part:from+2*part]
+			for i, f := range p {
+				p[i], q[i] = f+q[i], f-q[i]
+			}
+		}
+	}
+	for i := range c {
+		bits := uint64(0)
+		for _, f := range x[64*i : 64*i+64] {
+			bits = bits>>1 | uint64(^math.Float32bits(f)>>31)<<63
+		}
+		c[i] = bits
+	}
+	return c
+}
+
+// inverse is the inverse length, 0 of no length.
+func (v *direction) inverse() float32 {
+	if square := v.dot(v); square > 0 {
+		return float32(1 / math.Sqrt(float64(square)))
+	}
+	return 0
+}
+
+func (v *direction) dot(w *direction) float32 {
+	var a, b float32
+	for i := 0; i < Dimension; i += 2 {
+		a += v[i] * w[i]
+		b += v[i+1] * w[i+1]
+	}
+	return a + b
+}
+
+// near returns the terms nearest to the vector of some rows.
+func (ts *terms) near(rows []uint16) []Neighbour {
+	v, _ := ts.vector(rows)
+	length := v.inverse()
+	if length == 0 {
 		return nil
 	}
 	x := ts.scratch.Get().(*search)
 	defer ts.scratch.Put(x)
-	ts.nearest(x, s.code())
-	length := 1 / math.Sqrt(float64(square))
-	for i := range x.candidates {
-		c := &x.candidates[i]
-		c.cosine = float64(ts.dot(c.term, s, table)) * length * ts.inverse[c.term]
-	}
+	ts.nearest(x, v.code())
+	ts.rescore(x, &v, length)
 	// Names are sorted, and so are terms.
 	slices.SortFunc(x.candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.cosine, a.cosine), cmp.Compare(a.term, b.term))
@@ -182,18 +290,18 @@ func (ts *terms) near(s *sum, table []byte) []Neighbour {
 	}
 	near := make([]Neighbour, n)
 	for i, c := range x.candidates[:n] {
-		near[i] = Neighbour{ts.names[c.term], float32(c.cosine)}
+		near[i] = Neighbour{ts.names[c.term], c.cosine}
 	}
 	return near
 }
 
-// nearest makes those terms the candidates whose codes differ least from code.
-func (ts *terms) nearest(x *search, code [Dimension / 64]uint64) {
+// nearest makes those terms the candidates whose codes differ least from c.
+func (ts *terms) nearest(x *search, c code) {
 	var counts [Dimension + 1]int
 	for i := range ts.codes {
-		c := &ts.codes[i]
-		d := bits.OnesCount64(c[0]^code[0]) + bits.OnesCount64(c[1]^code[1]) +
-			bits.OnesCount64(c[2]^code[2]) + bits.OnesCount64(c[3]^code[3])
+		t := &ts.codes[i]
+		d := bits.OnesCount64(t[0]^c[0]) + bits.OnesCount64(t[1]^c[1]) +
+			bits.OnesCount64(t[2]^c[2]) + bits.OnesCount64(t[3]^c[3])
 		x.distances[i] = uint16(d)
 		counts[d]++
 	}
@@ -209,21 +317,37 @@ func (ts *terms) nearest(x *search, code [Dimension / 64]uint64) {
 	}
 }
 
-// dot is the product of a term's vector and another.
-func (ts *terms) dot(term int, s *sum, table []byte) int64 {
-	start := uint32(0)
-	if term > 0 {
-		start = ts.ends[term-1]
+// rescore works out the candidates' cosines with v, whose inverse length is given:
+// of v in integers of 15 bits.
+func (ts *terms) rescore(x *search, v *direction, inverse float32) {
+	const steps = 1 << 14
+	largest := float32(0)
+	for _, f := range v {
+		largest = max(largest, f, -f)
 	}
-	total := int64(0)
-	for _, row := range ts.rows[start:ts.ends[term]] {
-		values := (*[Dimension]byte)(table[int(row)*Dimension:])
-		var a, b int64
-		for i := 0; i < Dimension; i += 2 {
-			a += int64(s[i]) * int64(int8(values[i]))
-			b += int64(s[i+1]) * int64(int8(values[i+1]))
+	var q [Dimension]int32
+	for i, f := range v {
+		q[i] = int32(f / largest * steps)
+	}
+	means := [2]float32{v.dot(&ts.means[0]), v.dot(&ts.means[1])}
+	for i := range x.candidates {
+		c := &x.candidates[i]
+		start := uint32(0)
+		if c.term > 0 {
+			start = ts.ends[c.term-1]
 		}
-		total += a + b
+		dot := 0.0
+		for _, row := range ts.rows[start:ts.ends[c.term]] {
+			values := ts.row(row)
+			var a, b int32 // 128 products of 14 and 7 bits
+			for j := 0; j < Dimension; j += 2 {
+				a += q[j] * int32(int8(values[j]))
+				b += q[j+1] * int32(int8(values[j+1]))
+			}
+			dot += float64(a) + float64(b)
+		}
+		lengths := ts.lengths[c.term]
+		product := float32(dot)*(largest/steps) - lengths[0]*means[0] - lengths[1]*means[1]
+		c.cosine = product * inverse * ts.inverse[c.term]
 	}
-	return total
 }

@@ -15,21 +15,15 @@ import (
 
 // shared is one model for all tests: making it takes a while under the race
 // detector.
-var shared struct {
-	once  sync.Once
-	model *Model
-}
+var shared = sync.OnceValues(New)
 
 func testModel(t testing.TB) *Model {
 	t.Helper()
-	file := tableOf(t)
-	shared.once.Do(func() {
-		var err error
-		if shared.model, err = newModel(file); err != nil {
-			t.Fatal(err)
-		}
-	})
-	return shared.model
+	m, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func embed(t *testing.T, texts ...string) []lembra.Embedding {
@@ -119,7 +113,7 @@ func TestIndependence(t *testing.T) {
 		"a dog", strings.Repeat("many different words in a long text. ", 500), "", "o cão otorrinolaringologista", "私は犬", strings.Repeat("x", 1000),
 	}
 	want := embed(t, texts...)
-	m, err := newModel(tableOf(t))
+	m, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}

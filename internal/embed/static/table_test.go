@@ -2,9 +2,13 @@ package static
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -117,4 +121,42 @@ func FuzzReadTable(f *testing.F) {
 		}
 		m.Near("dog")
 	})
+}
+
+// The table is the one that the training wrote, and what it says of it.
+func TestTrainedTable(t *testing.T) {
+	sum := sha256.Sum256(trained)
+	got := hex.EncodeToString(sum[:])
+	file, err := os.ReadFile("table.sha256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fields := strings.Fields(string(file)); len(fields) == 0 || fields[0] != got {
+		t.Errorf("table.sha256 says %q, the table's is %s", file, got)
+	}
+	file, err = os.ReadFile("../../../train/output.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var output struct {
+		SHA256 string `json:"sha256"`
+	}
+	if err := json.Unmarshal(file, &output); err != nil {
+		t.Fatal(err)
+	}
+	if output.SHA256 != got {
+		t.Errorf("train/output.json says %q, the table's is %s", output.SHA256, got)
+	}
+	if len(trained) > 12_000_000 {
+		t.Errorf("the table has %d bytes, and may have 12,000,000", len(trained))
+	}
+	table, err := readTable(trained)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := table.vocabulary.pieces; i < len(table.rowOf); i++ {
+		if stem := table.vocabulary.entry(i); len(stem) > wordBytesMax-8 {
+			t.Errorf("the stem %q is so long that words with it may not be remembered", stem)
+		}
+	}
 }
