@@ -312,6 +312,16 @@ func (p *Program) URL() string {
 // where the folder was not new.
 func (p *Program) NewKeyFile() string { return p.newKeyFile }
 
+// Warm works out what the first hybrid recall would else wait for, a tenth of a
+// second: the terms that the built-in model knows.
+func (p *Program) Warm() {
+	if t := thesaurusOf(p.embedder); t != nil {
+		for range t.Near("memory") {
+			return
+		}
+	}
+}
+
 // Run answers requests until ctx ends, and then drains: readiness turns false and
 // the requests in flight finish, within the drain timeout.
 func (p *Program) Run(ctx context.Context) error {

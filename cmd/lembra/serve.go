@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -56,6 +57,9 @@ func (c *cli) serve(ctx context.Context, config Config) (err error) {
 		c.note("lembra: this data folder is new: the API key of its tenant \"default\" is in %s", file)
 	}
 	c.note("lembra: listening on %s (%s)", p.URL(), p.Budget())
+	var warming sync.WaitGroup
+	warming.Go(p.Warm)
+	defer warming.Wait()
 	return p.Run(ctx)
 }
 
