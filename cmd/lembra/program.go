@@ -194,7 +194,7 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	p.engine, err = engine.Open(ctx, engine.Options{
 		Log: p.store, Directory: p.store, Janitor: p.store,
 		Embedder: p.embedder, Former: p.formerEmbedder,
-		Limits:   p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
+		Limits: p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
 		Without: without, Meanings: thesaurusOf(p.embedder),
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
 		Now: parts.Now, Logger: p.logger, Registerer: p.registry,

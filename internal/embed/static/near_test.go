@@ -12,19 +12,28 @@ import (
 	"lembra/internal/text"
 )
 
-// nearSlow compares a word with every term, in plain floats.
-func nearSlow(m *Model, word string) []Neighbour {
+// plainTerms are the vectors of all terms, in plain floats.
+func plainTerms(ts *terms) [][]float64 {
+	all := make([][]float64, len(ts.names))
+	start := uint32(0)
+	for i, end := range ts.ends {
+		all[i] = plainSum(ts, ts.rows[start:end])
+		start = end
+	}
+	return all
+}
+
+// nearSlow compares a word with every term.
+func nearSlow(m *Model, all [][]float64, word string) []Neighbour {
 	ts := m.terms()
 	var r reading
 	m.reader.read(&r, word)
 	query := plainSum(ts, r.rows)
 	var near []Neighbour
-	start := uint32(0)
 	for i, name := range ts.names {
-		if c := plainCosine(query, plainSum(ts, ts.rows[start:ts.ends[i]])); c > nearCosine {
+		if c := plainCosine(query, all[i]); c > nearCosine {
 			near = append(near, Neighbour{name, float32(c)})
 		}
-		start = ts.ends[i]
 	}
 	slices.SortStableFunc(near, func(a, b Neighbour) int {
 		switch {
@@ -79,9 +88,10 @@ emprego salário gerente reunião prazo dinheiro banco aluguel jardim flores tem
 // more; and each that it returns has its cosine.
 func TestNearFindsTheNearest(t *testing.T) {
 	m := testModel(t)
+	vectors := plainTerms(m.terms())
 	found, all := 0, 0
 	for word := range strings.FieldsSeq(nearWords) {
-		want, got := nearSlow(m, word), m.Near(word)
+		want, got := nearSlow(m, vectors, word), m.Near(word)
 		for _, n := range want[:min(8, len(want))] {
 			all++
 			if slices.ContainsFunc(got, func(g Neighbour) bool { return g.Term == n.Term }) {

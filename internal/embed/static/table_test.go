@@ -150,13 +150,4 @@ func TestTrainedTable(t *testing.T) {
 	if len(trained) > 12_000_000 {
 		t.Errorf("the table has %d bytes, and may have 12,000,000", len(trained))
 	}
-	table, err := readTable(trained)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := table.vocabulary.pieces; i < len(table.rowOf); i++ {
-		if stem := table.vocabulary.entry(i); len(stem) > wordBytesMax-8 {
-			t.Errorf("the stem %q is so long that words with it may not be remembered", stem)
-		}
-	}
 }
