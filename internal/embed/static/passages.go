@@ -3,13 +3,17 @@ package static
 // Passages are what a long text is compared by, beside the whole: its mean says
 // little of any sentence in it.
 const (
-	// passageRows is how many rows a passage has at most, and a text that is not
-	// cut: as many tokens as the teacher reads of a text.
-	passageRows = 128
+	// wholeRows is how many rows a text has at most that is not cut: about 128 of
+	// the teacher's tokens in Portuguese, where a word that takes several is a row.
+	wholeRows = 64
+	// passageRows is how many rows a passage has at most where a text has few: a
+	// sentence or two. With longer passages fewer answers are found in paragraphs
+	// by meaning.
+	passageRows = 32
 	// passagesMax is how many passages a text has at most: with the whole they are
-	// 64 vectors, 16 KiB. The passages of a text of the longest content that is
-	// accepted by default, 32 KiB, have about as many rows as passageRows; those of
-	// a longer or denser one have more, so that what a memory takes is bounded.
+	// 64 vectors, 16 KiB. A text of 32 KiB, the longest content that is accepted
+	// by default, has passages of about 100 rows, so that what a memory takes is
+	// bounded.
 	passagesMax = 63
 )
 

@@ -39,10 +39,11 @@ func TestPassageEnds(t *testing.T) {
 		ends []int
 		want []int
 	}{
-		{129, nil, []int{128, 129}},
-		{300, []int{60, 120, 180, 240}, []int{120, 240, 300}},
-		{300, []int{10, 20}, []int{128, 256, 300}},
-		{256, []int{128, 200}, []int{128, 256}},
+		{65, nil, []int{32, 64, 65}},
+		{75, []int{15, 30, 45, 60}, []int{30, 60, 75}},
+		{75, []int{10, 16}, []int{32, 64, 75}},
+		{64, []int{32, 40}, []int{32, 64}},
+		{64, []int{17}, []int{17, 49, 64}},
 	} {
 		if diff := cmp.Diff(test.want, passages(nil, test.n, test.ends)); diff != "" {
 			t.Errorf("passages of %d rows, sentences to %v (-want +got):\n%s", test.n, test.ends, diff)

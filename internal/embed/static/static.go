@@ -9,7 +9,7 @@
 // negation and grammar count for nothing. What neither language has in the
 // vocabulary adds nothing.
 //
-// A text of more than 128 rows has several vectors: first that of the whole, then
+// A text of more than 64 rows has several vectors: first that of the whole, then
 // one for each passage of it.
 //
 // Beside vectors, the model knows which terms of an index mean nearly what a word
@@ -113,7 +113,7 @@ func (s *scratch) embed(d *reader, content string, vectors []byte) []byte {
 	r := &s.reading
 	d.read(r, content)
 	s.whole = sum{}
-	if len(r.rows) <= passageRows {
+	if len(r.rows) <= wholeRows {
 		s.whole.add(d.table.rows, r.rows)
 		return s.whole.append(vectors)
 	}
