@@ -124,6 +124,28 @@ func TestNearOwnTerm(t *testing.T) {
 	}
 }
 
+// A word's neighbours are of both languages: of ten words, the first eight terms of
+// seven or more have the translation.
+func TestNearCrosses(t *testing.T) {
+	m := testModel(t)
+	found := 0
+	for word, term := range map[string]string{
+		"cachorro": "dog", "chuva": "rain", "reunião": "meet", "casamento": "wed", "salário": "wage",
+		"música": "music", "médico": "doctor", "rain": "chuv", "wedding": "casament", "happy": "alegr",
+	} {
+		near := m.Near(word)
+		near = near[:min(8, len(near))]
+		if slices.ContainsFunc(near, func(n Neighbour) bool { return n.Term == term }) {
+			found++
+		} else {
+			t.Logf("Near(%q) has no %q: %v", word, term, near)
+		}
+	}
+	if found < 7 {
+		t.Errorf("%d of ten words have their translation near", found)
+	}
+}
+
 func TestNearUnknown(t *testing.T) {
 	m := testModel(t)
 	for _, word := range []string{"", " ", "🎉", "\xff", "私", strings.Repeat("x", 101)} {
