@@ -4,8 +4,9 @@ package static
 // little of any sentence in it.
 const (
 	// wholeRows is how many rows a text has at most that is not cut: about 128 of
-	// the teacher's tokens in Portuguese, where a word that takes several is a row.
-	wholeRows = 64
+	// the teacher's tokens in Portuguese, where a word that takes several is a row,
+	// and some 300 bytes, which most memories have at most.
+	wholeRows = 72
 	// passageRows is how many rows a passage has at most where a text has few: a
 	// sentence or two. With longer passages fewer answers are found in paragraphs
 	// by meaning.

@@ -12,7 +12,7 @@ import (
 //
 // A word has two places by its hash: a new one takes the first and moves who was
 // there to the second. So the memory needs no lock (a race loses a word, no more),
-// and it is bounded at some 5 MB.
+// and it is bounded at some 10 MB.
 type reader struct {
 	table   *table
 	letters *letters
@@ -21,7 +21,7 @@ type reader struct {
 }
 
 // wordsMax is how many words a reader remembers at most; a power of two.
-const wordsMax = 1 << 16
+const wordsMax = 1 << 17
 
 // A word is one that is not a piece, with its rows. It never changes.
 type word struct {
