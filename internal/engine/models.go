@@ -21,6 +21,19 @@ type models struct {
 	configured Embedder
 	reading    ReadingEmbedder          // configured, where it is one
 	former     atomic.Pointer[Embedder] // nil: none in transit
+	// known are both, for as long as the engine is open: a recall may have begun,
+	// or meet a shelf that was built, before the former one's service ended.
+	known []Embedder
+}
+
+// of returns the embedder of a model, nil where it is neither.
+func (m *models) of(model string) Embedder {
+	for _, e := range m.known {
+		if e.Model() == model {
+			return e
+		}
+	}
+	return nil
 }
 
 func (m *models) inTransit() bool { return m.former.Load() != nil }
@@ -47,6 +60,7 @@ func (m *models) apart() []Embedder {
 
 func (e *Engine) openModels(ctx context.Context) error {
 	e.models.configured = e.o.Embedder
+	e.models.known = []Embedder{e.o.Embedder}
 	if m, ok := e.o.Embedder.(ReadingEmbedder); ok {
 		e.models.reading = m
 		e.analyzer = text.NewAnalyzer(m.Features)
@@ -77,6 +91,7 @@ func (e *Engine) openModels(ctx context.Context) error {
 		e.o.Logger.Warn("the former embedding model is not available: recalls use the vectors that are ready",
 			"former", name, "model", want)
 	}
+	e.models.known = append(e.models.known, former)
 	e.models.former.Store(&former)
 	return nil
 }

@@ -111,11 +111,9 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 		q.Weights = *query.Weights
 	}
 	if query.Mode != lembra.ModeLexical {
-		embeddings, err := e.models.serving().Embed(ctx, []string{query.Query})
-		if err != nil {
-			return nil, fmt.Errorf("embed query: %w", err)
+		if err := embedQuery(ctx, q, query.Query, e.models.serving()); err != nil {
+			return nil, err
 		}
-		q.Vector = &embeddings[0]
 	}
 	languages, err := e.languages(ctx, logs)
 	if err != nil {
@@ -138,20 +136,36 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 	}
 	var hits []recalled
 	for _, log := range logs {
+		var failed error
 		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {
+			if m := e.models.of(s.Model()); q.Vector != nil && q.Vector.Model != s.Model() && m != nil {
+				if failed = embedQuery(ctx, q, query.Query, m); failed != nil {
+					return
+				}
+			}
 			found, work := s.Search(q, &all)
 			e.metrics.searched(work)
 			for _, h := range found {
 				hits = append(hits, recalled{log, h})
 			}
-		}); err != nil {
-			return nil, err
+		}); err != nil || failed != nil {
+			return nil, cmp.Or(err, failed)
 		}
 	}
 	if len(logs) > 1 {
 		slices.SortStableFunc(hits, func(a, b recalled) int { return cmp.Compare(b.hit.Score, a.hit.Score) })
 	}
 	return hits[:min(len(hits), query.TopK)], nil
+}
+
+// embedQuery gives a query the vector of its text by a model.
+func embedQuery(ctx context.Context, q *index.Query, query string, m Embedder) error {
+	embeddings, err := m.Embed(ctx, []string{query})
+	if err != nil {
+		return fmt.Errorf("embed query: %w", err)
+	}
+	q.Vector = &embeddings[0]
+	return nil
 }
 
 // languages returns the languages of the logs' memories.

@@ -167,6 +167,9 @@ func defaultTuning() tuning {
 	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2.5, yieldEvery: 1 << 15}
 }
 
+// Model names the model whose vectors the shelf keeps.
+func (s *Shelf) Model() string { return s.model }
+
 // New makes an empty shelf, which keeps the vectors of one model.
 func New(model string) *Shelf {
 	return &Shelf{model: model, tuning: defaultTuning(), contents: newContents()}
