@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,4 +108,47 @@ func openFor(t *testing.T, s store, m, former engine.Embedder) *engine.Engine {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// A slow model embeds a single text only when its change is over.
+type slow struct {
+	engine.Embedder
+	before func()
+}
+
+func (m slow) Embed(ctx context.Context, texts []string) ([]lembra.Embedding, error) {
+	if len(texts) == 1 {
+		m.before()
+	}
+	return m.Embedder.Embed(ctx, texts)
+}
+
+// TestRecallAcrossChangeOfModel embeds a query with the former model, and searches
+// when its service is over.
+func TestRecallAcrossChangeOfModel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storetest.NewMemory()
+		old := hashed.New()
+		first := openFor(t, s, old, nil)
+		for i := range 3 {
+			must[lembra.Memorized](t)(memorize(t, first, "", lembra.MemorizeRequest{
+				AgentID: "a", MemoryID: fmt.Sprint("m", i), Content: fmt.Sprintf("thing%d happened", i),
+			}))
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		gate := make(chan struct{})
+		e := openFor(t, s, renamed{old, gate}, slow{old, sync.OnceFunc(func() {
+			close(gate)
+			time.Sleep(time.Minute)
+		})})
+		got := recallIDs(t, e, lembra.Query{AgentID: "a", Query: "thing1 happened", Mode: lembra.ModeSemantic, TopK: 1})
+		if len(got) != 1 || got[0] != "m1" {
+			t.Errorf("found %v, want m1", got)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
