@@ -2,7 +2,6 @@ package index
 
 import (
 	"cmp"
-	"encoding/binary"
 	"math"
 	"slices"
 )
@@ -163,12 +162,8 @@ func (s *Shelf) countPair(d *doc, first, second []uint32) (count uint32) {
 	b := s.forward.from(d.forward)
 	behind := false
 	for range d.tokens {
-		id := uint32(binary.LittleEndian.Uint16(b))
-		b = b[2:]
-		if id >= wideTerm {
-			id = id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b))
-			b = b[2:]
-		}
+		var id uint32
+		id, b = nextTerm(b)
 		if behind && among(second, id) {
 			count++
 		}

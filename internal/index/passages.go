@@ -1,7 +1,5 @@
 package index
 
-import "encoding/binary"
-
 // A long memory says something in the middle that as a whole it says only in
 // passing: beyond longTerms terms, a memory says the mean of what it says as a
 // whole and what its best passage says, as if that were a memory, where that is
@@ -26,12 +24,8 @@ func (x *scorer) passage(d *doc) float64 {
 	x.mentions = x.mentions[:0]
 	b := x.s.forward.from(d.forward)
 	for at := range int(d.tokens) {
-		id := uint32(binary.LittleEndian.Uint16(b))
-		b = b[2:]
-		if id >= wideTerm {
-			id = id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b))
-			b = b[2:]
-		}
+		var id uint32
+		id, b = nextTerm(b)
 		if x.filter[id>>6&63]>>(id&63)&1 != 0 {
 			for j := range x.terms {
 				if x.terms[j].id == id && x.terms[j].known {

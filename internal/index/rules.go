@@ -38,24 +38,21 @@ const (
 	allRules = Passages<<1 - 1
 )
 
-// ruleNames are the names in the order of the bits.
-func ruleNames() []string {
+// RuleNames returns the names of all rules, in the order of their bits.
+func RuleNames() []string {
 	return []string{"neighbours", "session", "pairs", "answers", "speakers", "times", "questions", "unseen", "meanings", "passages"}
 }
-
-// RuleNames returns the names of all rules.
-func RuleNames() []string { return ruleNames() }
 
 // ParseRules returns the rules of these names; "all" is all of them.
 func ParseRules(names []string) (Rules, error) {
 	rules := Rules(0)
 	for _, name := range names {
-		i := slices.Index(ruleNames(), name)
+		i := slices.Index(RuleNames(), name)
 		switch {
 		case name == "all":
 			rules |= allRules
 		case i < 0:
-			return 0, fmt.Errorf("%q is no rule: use %s or all", name, strings.Join(ruleNames(), ", "))
+			return 0, fmt.Errorf("%q is no rule: use %s or all", name, strings.Join(RuleNames(), ", "))
 		default:
 			rules |= 1 << i
 		}

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 
@@ -361,12 +360,8 @@ func (x *scorer) count(o uint32, k int) int {
 	d := x.s.docs.at(o)
 	b := x.s.forward.from(d.forward)
 	for range d.tokens {
-		id := uint32(binary.LittleEndian.Uint16(b))
-		b = b[2:]
-		if id >= wideTerm {
-			id = id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b))
-			b = b[2:]
-		}
+		var id uint32
+		id, b = nextTerm(b)
 		if x.filter[id>>6&63]>>(id&63)&1 != 0 {
 			for j := range x.terms {
 				if x.terms[j].id == id && x.terms[j].known {

@@ -421,17 +421,22 @@ func appendTerm(b []byte, id uint32) []byte {
 	return binary.LittleEndian.AppendUint16(b, uint16(id))
 }
 
+// nextTerm takes a term's number off a forward index.
+func nextTerm(b []byte) (id uint32, rest []byte) {
+	id, b = uint32(binary.LittleEndian.Uint16(b)), b[2:]
+	if id >= wideTerm {
+		return id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b)), b[2:]
+	}
+	return id, b
+}
+
 // termsOf appends a memory's terms, in order, to ids.
 func (s *Shelf) termsOf(o uint32, ids []uint32) []uint32 {
 	d := s.docs.at(o)
 	b := s.forward.from(d.forward)
 	for range d.tokens {
-		id := uint32(binary.LittleEndian.Uint16(b))
-		b = b[2:]
-		if id >= wideTerm {
-			id = id&^wideTerm<<16 | uint32(binary.LittleEndian.Uint16(b))
-			b = b[2:]
-		}
+		var id uint32
+		id, b = nextTerm(b)
 		ids = append(ids, id)
 	}
 	return ids
