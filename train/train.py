@@ -143,7 +143,7 @@ def arguments():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--stems", type=int, default=17_200)
     p.add_argument("--epochs", type=int, default=4)
-    p.add_argument("--batch", type=int, default=1024)
+    p.add_argument("--batch", type=int, default=128)
     p.add_argument("--rate", type=float, default=2e-3)
     p.add_argument("--lexicon-weight", type=float, default=3)
     p.add_argument("--threads", type=int, default=2)
