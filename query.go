@@ -60,7 +60,8 @@ type Explanation struct {
 	Pairs float64 `json:"pairs,omitzero"`
 	// Answer is the share in what the memory before says, which asks something.
 	Answer float64 `json:"answer,omitzero"`
-	// Vector is the weighted similarity of the vectors.
+	// Vector is the weighted similarity of the vectors, with the share that the
+	// memories right before and behind have in it.
 	Vector float64 `json:"vector"`
 	// Cosine is the bare cosine of query and memory.
 	Cosine float64 `json:"cosine"`

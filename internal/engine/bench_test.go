@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +15,7 @@ import (
 	"time"
 
 	"lembra"
-	"lembra/internal/embed/hashed"
+	"lembra/internal/embed/static"
 	"lembra/internal/engine"
 	"lembra/internal/pebblestore"
 	"lembra/internal/storetest"
@@ -174,35 +173,14 @@ func benchAgent(b *testing.B, n int) {
 // search over the float vectors.
 func (x *bench) agreement(b *testing.B) {
 	const queries = 50
-	type scored struct {
-		text   string
-		cosine float32
-	}
-	questions := make([][]float32, queries)
-	best := make([][]scored, queries)
-	for i := range queries {
-		questions[i] = x.corpus.Vector(x.corpus.Query(i))
-	}
-	for m := range x.n {
-		text := x.corpus.Text(m)
-		v := x.corpus.Vector(text)
-		norm := dot(v, v)
-		for i, q := range questions {
-			best[i] = append(best[i], scored{text, dot(q, v) * abs(dot(q, v)) / norm})
-			if len(best[i]) == 1000 || m == x.n-1 {
-				slices.SortFunc(best[i], func(p, r scored) int { return cmp.Compare(r.cosine, p.cosine) })
-				best[i] = best[i][:10]
-			}
-		}
-	}
 	agreed := 0
-	for i := range queries {
+	for i, best := range x.corpus.Nearest(x.n, queries) {
 		got, err := x.engine.Recall(b.Context(), tenant(acme), lembra.Query{AgentID: "a", Query: x.corpus.Query(i), Mode: lembra.ModeSemantic})
 		if err != nil {
 			b.Fatal(err)
 		}
 		for _, r := range got.Results {
-			if slices.ContainsFunc(best[i], func(s scored) bool { return s.text == r.Content }) {
+			if slices.ContainsFunc(best, func(m int) bool { return x.corpus.Text(m) == r.Content }) {
 				agreed++
 			}
 		}
@@ -210,16 +188,6 @@ func (x *bench) agreement(b *testing.B) {
 	b.ReportMetric(float64(agreed)/(10*queries), "agreement@10")
 	b.ReportMetric(0, "ns/op")
 }
-
-func dot(a, b []float32) float32 {
-	var s float32
-	for i := range a {
-		s += a[i] * b[i]
-	}
-	return s
-}
-
-func abs(x float32) float32 { return max(x, -x) }
 
 // openCopy opens a copy of the folder made while the store is open: what kill -9
 // would leave.
@@ -366,8 +334,12 @@ func BenchmarkMemorize(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			model, err := static.New()
+			if err != nil {
+				b.Fatal(err)
+			}
 			e, err := engine.Open(b.Context(), engine.Options{
-				Log: s, Directory: s, Janitor: s, Embedder: hashed.New(),
+				Log: s, Directory: s, Janitor: s, Embedder: model,
 				SoleWriter: true, ShelfBytesMax: 8 << 30,
 			})
 			if err != nil {

@@ -42,7 +42,7 @@ const (
 	DefaultQueueMax      = 50_000
 	DefaultSweepInterval = 15 * time.Second
 	DefaultWriteMax      = 30 * time.Second
-	DefaultVectorWeight  = 0.3
+	DefaultVectorWeight  = 0.5
 )
 
 // Options are what an Engine works with. Log, Directory, Janitor and Embedder are

@@ -1,7 +1,6 @@
 package index_test
 
 import (
-	"cmp"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -65,7 +64,7 @@ func fill(tb testing.TB, c *storetest.Corpus, n int) *index.Shelf {
 }
 
 func question(c *storetest.Corpus, i int, mode lembra.Mode) *index.Query {
-	q := &index.Query{Mode: mode, TopK: 10, VectorWeight: 0.3, Meanings: c, Now: time.Unix(1_800_000_000, 0)}
+	q := &index.Query{Mode: mode, TopK: 10, VectorWeight: 0.5, Meanings: c, Now: time.Unix(1_800_000_000, 0)}
 	content := c.Query(i)
 	for w := range strings.FieldsSeq(content) {
 		if !slices.ContainsFunc(q.Words, func(have text.Word) bool { return have.Text == w }) {
@@ -181,46 +180,15 @@ func BenchmarkAgreement(b *testing.B) {
 // comparison that semantic searches find.
 func agreement(tb testing.TB, c *storetest.Corpus, n, queries int) float64 {
 	tb.Helper()
-	s := index.New(c.Model())
-	asked := make([][]float32, queries)
-	best := make([][]index.Hit, queries)
-	for i := range asked {
-		asked[i] = c.Vector(c.Query(i))
-	}
-	for i := range n {
-		r := put(c, i)
-		if err := s.Apply(r); err != nil {
-			tb.Fatal(err)
-		}
-		v := c.Vector(r.GetPut().Terms.Text)
-		norm := math.Sqrt(inner(v, v))
-		for j, q := range asked {
-			score := inner(v, q) / norm
-			if len(best[j]) == 10 && score <= best[j][9].Score {
-				continue
-			}
-			best[j] = append(best[j], index.Hit{Number: r.Number, Score: score})
-			slices.SortFunc(best[j], func(a, b index.Hit) int { return cmp.Compare(b.Score, a.Score) })
-			best[j] = best[j][:min(10, len(best[j]))]
-		}
-	}
-	found, all := 0, 0
-	for i := range asked {
+	s := fill(tb, c, n)
+	found := 0
+	for i, best := range c.Nearest(n, queries) {
 		hits, _ := s.Search(question(c, i, lembra.ModeSemantic), nil)
-		for _, want := range best[i] {
-			all++
-			if slices.ContainsFunc(hits, func(h index.Hit) bool { return h.Number == want.Number }) {
+		for _, want := range best {
+			if slices.ContainsFunc(hits, func(h index.Hit) bool { return h.Number == uint64(want)+1 }) {
 				found++
 			}
 		}
 	}
-	return float64(found) / float64(all)
-}
-
-func inner(a, b []float32) float64 {
-	sum := 0.0
-	for i, x := range a {
-		sum += float64(x) * float64(b[i])
-	}
-	return sum
+	return float64(found) / float64(10*queries)
 }

@@ -178,7 +178,10 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 	memories := x.memories[from:to]
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:]
 	docs, firsts = docs[:len(memories)], firsts[:len(memories)]
-	vectorWeight, mean := float32(x.vectorWeight), float32(x.mean)
+	vectorWeight, offset := float32(x.vectorWeight), float32(x.mean-x.center)
+	if x.query != nil {
+		x.compare(from, to)
+	}
 	most, doubt, asking := float32(x.factorMost), float32(x.doubt()), x.asking
 	extra := float32(x.recencyWeight + x.importanceWeight)
 	// What a part must reach to matter, with all that is open; it rises as better
@@ -202,7 +205,7 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 		}
 		if x.query != nil && firsts[i] != none {
 			has = true
-			part += vectorWeight * (x.similarity(from+uint32(i), firsts[i]) - mean)
+			part += vectorWeight * (offset + x.above[i+1] + x.aboveBeside(from+uint32(i), i+1, &docs[i]))
 		}
 		if max(part, part*most)+most*(open+more)+extra < least || !has && (!x.lexical || !lexical && open == 0) {
 			continue

@@ -10,7 +10,8 @@
 // neighbours in the session the largest part counts; of a long memory its best
 // passage counts, too), half of what they say of the whole session, what their
 // pairs say, a share of what the memory before says where that asks, and the cosine
-// of the vectors above the agent's mean. That sum is multiplied by a factor: more
+// of the vectors above the agent's mean, with a share of those right before and
+// behind in the session. That sum is multiplied by a factor: more
 // for the only speaker whom the query names and for a time where it asks for one,
 // less for a question. A word stands also for terms that mean nearly the same, and
 // one that was never used for those that begin alike. [Rules] names the parts, any

@@ -442,16 +442,34 @@ func (p *passage) weigh(terms []weighed, average float64) float64 {
 	return most
 }
 
+// cosine is that of the nearest vector.
+func (m *memory) cosine(query []float64) float64 {
+	most := math.Inf(-1)
+	for _, v := range m.vectors {
+		most = max(most, dotFloats(v, query))
+	}
+	return most
+}
+
+// beside is .4 of the cosines of the memories right before and behind, above the
+// mean.
+func (s *oracle) beside(q *Query, m *memory, session []*memory, query []float64, mean float64) float64 {
+	sum, at := 0.0, slices.Index(session, m)
+	for i, o := range session {
+		if max(i-at, at-i) == 1 && len(o.vectors) > 0 && m.put.SessionId != "" && !q.Without.has(Neighbours) {
+			sum += .4 * (o.cosine(query) - mean)
+		}
+	}
+	return sum
+}
+
 func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, query []float64, mean float64) (lembra.Explanation, bool) {
 	e := lembra.Explanation{Terms: map[string]float64{}}
 	scale := summed(q, f)
 	hasVector := false
 	if query != nil && len(m.vectors) > 0 {
 		hasVector = true
-		e.Cosine = math.Inf(-1)
-		for _, v := range m.vectors {
-			e.Cosine = max(e.Cosine, dotFloats(v, query))
-		}
+		e.Cosine = m.cosine(query)
 	}
 	average := float64(f.Tokens) / max(1, float64(f.Memories))
 	sessionAverage := float64(f.SessionTokens) / max(1, float64(f.Sessions))
@@ -548,14 +566,14 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 		if !hasVector {
 			return e, false
 		}
-		e.Vector = e.Cosine
+		e.Vector = e.Cosine + s.beside(q, m, session, query, mean)
 		scale = 1
 	default:
 		if e.Lexical+e.Session+e.Answer <= 0 && !hasVector {
 			return e, false
 		}
 		if hasVector {
-			e.Vector = q.VectorWeight * scale * (e.Cosine - mean)
+			e.Vector = q.VectorWeight * scale * (e.Cosine - mean + s.beside(q, m, session, query, mean))
 			if q.Foreign {
 				e.Vector *= 2
 			}

@@ -12,7 +12,8 @@ type Rules uint16
 
 // The rules.
 const (
-	// Neighbours: a memory has a share of what its neighbours in the session say.
+	// Neighbours: a memory has a share of what its neighbours in the session say, of
+	// their words and of their vectors.
 	Neighbours Rules = 1 << iota
 	// Session: a memory has a share of what its whole session says.
 	Session
@@ -70,9 +71,12 @@ const (
 	// sessionWeight is the share of a session's own score in that of its
 	// memories.
 	sessionWeight = 0.5
-	pairWeight    = 0.5
-	answerWeight  = 0.3
-	unseenWeight  = 0.5
+	// besideShare is the share that the memories right before and behind one in its
+	// session have in its similarity: of how far theirs are above the mean.
+	besideShare  = 0.4
+	pairWeight   = 0.5
+	answerWeight = 0.3
+	unseenWeight = 0.5
 	// What a score is multiplied with is 1 and these.
 	speakerFactor  = 0.4
 	timeFactor     = 0.3

@@ -106,6 +106,47 @@ func TestNeighbours(t *testing.T) {
 	near(t, "share of the first of two", why[6].Lexical/why[7].Lexical, 1)
 }
 
+// A memory has a share of how far the cosines of those right before and behind it
+// are above the mean; not of others, and none outside its session.
+func TestVectorsBeside(t *testing.T) {
+	s := New(testModel)
+	for i, session := range []string{"s", "s", "s", "s", "other", ""} {
+		v := vectorsOf(0, 1)
+		if i == 1 {
+			v = vectorsOf(1, 0)
+		}
+		apply(t, s, uint64(i)+1, &record.Put{
+			First: uint64(i) + 1, CreatedAtUs: record.Micros(epoch) + int64(i), SessionId: session, Terms: &record.Terms{Text: "w"}, Vectors: v,
+		})
+	}
+	q := &Query{
+		Mode: lembra.ModeSemantic, Vector: &lembra.Embedding{Model: testModel, Dimension: 2, Element: lembra.Int8, Data: []byte{5, 0}},
+	}
+	got, _ := scores(s, q)
+	const mean = 1. / 6
+	want := map[uint64]float64{1: .4 * (1 - mean), 2: 1 - 2*.4*mean, 3: .4 * (1 - 2*mean), 4: -.4 * mean, 5: 0, 6: 0}
+	for n, score := range want {
+		near6(t, fmt.Sprintf("semantic score of %d", n), got[n], score)
+	}
+	q.Without = Neighbours
+	got, _ = scores(s, q)
+	for n := range want {
+		near6(t, fmt.Sprintf("score of %d by its own vector", n), got[n], map[bool]float64{true: 1}[n == 2])
+	}
+	q.Without, q.Mode, q.VectorWeight, q.Words = 0, lembra.ModeHybrid, .5, words("unknown")
+	_, why := scores(s, q)
+	near6(t, "vectors' part of 3", why[3].Vector, .5*math.Log(1+6.5/.5)*(-mean+.4*(1-2*mean)))
+	near6(t, "cosine of 3", why[3].Cosine, 0)
+}
+
+// near6 is near for what 32-bit floats have a part in.
+func near6(t *testing.T, what string, got, want float64) {
+	t.Helper()
+	if math.Abs(got-want) > 1e-6 {
+		t.Errorf("%s = %v, want %v", what, got, want)
+	}
+}
+
 // A memory's session adds half of its score as one document, among sessions.
 func TestSessionScore(t *testing.T) {
 	s := shelfOf(t, "a: cat", "a: dog", "a: dog", "a: dog", "a: dog", "a: dog", "a: dog", "b: dog dog", "cat")

@@ -34,8 +34,11 @@ type scorer struct {
 	// filter has a bit for each of the terms' numbers.
 	filter [64]uint64
 
-	query        *queryVector
-	mean         float64
+	query *queryVector
+	// mean is the mean cosine, and center what counts as none: in ModeSemantic 0.
+	mean, center float64
+	// beside: memories have a share of the cosines beside them.
+	beside       bool
 	vectorWeight float64
 
 	scale                           float64
@@ -156,12 +159,17 @@ func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 		return
 	}
 	x.query = v.prepare(q.Vector)
-	if x.query != nil && x.lexical && v.count > 0 {
-		for i, u := range x.query.unit {
-			x.mean += u * v.sum[i]
-		}
-		x.mean /= float64(v.count)
+	if x.query == nil || v.count == 0 {
+		return
 	}
+	for i, u := range x.query.unit {
+		x.mean += u * v.sum[i]
+	}
+	x.mean /= float64(v.count)
+	if x.lexical {
+		x.center = x.mean
+	}
+	x.beside = !q.Without.has(Neighbours)
 }
 
 // base is the part of the length norm k1·(1-b+b·length/average) that is the same
@@ -243,7 +251,7 @@ func (x *scorer) end() {
 	x.alone, x.when = nil, false
 	clear(x.pairs)
 	x.pairs = x.pairs[:0]
-	x.query, x.mean, x.f = nil, 0, nil
+	x.query, x.mean, x.center, x.beside, x.f = nil, 0, 0, false, nil
 	clear(x.sessionScores)
 }
 
@@ -256,8 +264,9 @@ func (x *scorer) score(o uint32, most, least float64) (float64, bool) {
 	if x.query != nil {
 		e.Cosine, has = x.cosine(o)
 	}
+	doc := x.s.docs.at(o)
 	if has {
-		e.Vector = x.vectorWeight * (e.Cosine - x.mean)
+		e.Vector = x.vectorWeight * (e.Cosine - x.center + x.besides(doc))
 	}
 	d := x.s.details.at(o)
 	e.Recency, e.Importance = x.recency(d), x.importance(d)
@@ -265,7 +274,6 @@ func (x *scorer) score(o uint32, most, least float64) (float64, bool) {
 		x.explained = e
 		return e.Vector + e.Recency + e.Importance, has
 	}
-	doc := x.s.docs.at(o)
 	x.own(o, doc, &e)
 	factor := x.factor(o, doc)
 	if doc.session != 0 && !x.without.has(Session) {
@@ -422,6 +430,24 @@ func (x *scorer) cosine(o uint32) (float64, bool) {
 		}
 	}
 	return most, true
+}
+
+// besides returns what the memories right before and behind one add to its cosine.
+func (x *scorer) besides(d *doc) float64 {
+	if !x.beside || d.session == 0 {
+		return 0
+	}
+	sum := 0.0
+	members, at := x.s.sessions.at(d.session).members, d.position()
+	for _, i := range [2]int{at - 1, at + 1} {
+		if i < 0 || i == len(members) {
+			continue
+		}
+		if cosine, ok := x.cosine(members[i]); ok {
+			sum += cosine - x.mean
+		}
+	}
+	return besideShare * sum
 }
 
 func (x *scorer) recency(d *detail) float64 {

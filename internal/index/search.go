@@ -33,7 +33,11 @@ type search struct {
 	run     run
 	docs    [postingsBuf]doc
 
-	estimates  []float32 // by slot
+	estimates []float32 // by slot
+	// above is of a block: how far the estimates are above the mean.
+	above []float32
+	// touched is of memory that is read only to have it at hand.
+	touched    uint64
 	candidates []candidate
 	// best is a heap of the best TopK parts of scores, top one of the parts of
 	// leading.
@@ -50,7 +54,7 @@ const (
 	blockBits = 8
 	// codeError is the standard deviation of an estimated cosine times the root
 	// of the number of bits, for vectors in random directions (RaBitQ).
-	codeError = 0.76
+	codeError = 0.79
 )
 
 // Search returns the best hits, best first, and among equals in the order of
@@ -219,7 +223,7 @@ func (x *search) estimate() {
 		return
 	}
 	for i := uint32(0); i < v.slots.n; i += rowLen {
-		v.estimate(x.query, i, x.estimates[i:min(i+rowLen, v.slots.n)])
+		x.touched |= v.estimate(x.query, i, x.estimates[i:min(i+rowLen, v.slots.n)])
 		x.tick(rowLen)
 	}
 }
@@ -239,13 +243,63 @@ func (x *search) similarity(o, first uint32) float32 {
 	return most
 }
 
+// compare writes how far the estimated cosines of the memories from the one before
+// from up to to, that one included, are above the mean into x.above; 0 where there
+// is none.
+func (x *search) compare(from, to uint32) {
+	v, mean := &x.s.vectors, float32(x.mean)
+	x.above = sized(x.above, int(to-from)+2)
+	last := min(to, v.first.n-1)
+	x.above[0], x.above[to-from+1] = 0, 0
+	for o := max(from, 1) - 1; o <= last; o++ {
+		above := float32(0)
+		if first := *v.first.at(o); first != none {
+			above = x.similarity(o, first) - mean
+		}
+		x.above[o+1-from] = above
+	}
+}
+
+// aboveBeside returns what the memories right before and behind one add to its
+// estimated cosine; at is its place in x.above.
+func (x *search) aboveBeside(o uint32, at int, d *doc) float32 {
+	if !x.beside || d.session == 0 {
+		return 0
+	}
+	place, sum := d.position(), float32(0)
+	if d.place&scattered == 0 {
+		if place > 0 {
+			sum = x.above[at-1]
+		}
+		if o+1 < x.s.docs.n && x.s.docs.at(o+1).session == d.session {
+			sum += x.above[at+1]
+		}
+		return besideShare * sum
+	}
+	members := x.s.sessions.at(d.session).members
+	for _, i := range [2]int{place - 1, place + 1} {
+		if i < 0 || i == len(members) {
+			continue
+		}
+		if first := *x.s.vectors.first.at(members[i]); first != none {
+			sum += x.similarity(members[i], first) - float32(x.mean)
+		}
+	}
+	return besideShare * sum
+}
+
 // doubt returns how far the part of a score that the vectors make up may be off,
 // before the score's factor.
 func (x *search) doubt() float64 {
 	if x.query == nil || x.exact() {
 		return 0
 	}
-	return x.s.tuning.errorsTrusted * codeError / math.Sqrt(float64(x.s.vectors.rotation.size)) * x.vectorWeight
+	trusted := x.s.tuning.errorsTrusted * codeError / math.Sqrt(float64(x.s.vectors.rotation.size)) * x.vectorWeight
+	if x.beside {
+		// The errors of three estimates, of which two count less.
+		trusted *= math.Sqrt(1 + 2*besideShare*besideShare)
+	}
+	return trusted
 }
 
 // second works out the scores of the candidates in full, best first, until none

@@ -19,6 +19,9 @@ type vectors struct {
 	codes     rows[uint64]
 	values    rows[byte]
 	slots     column[slot]
+	// factors turn a code's product with a query into a cosine. They are apart from
+	// the slots because a search reads all of them.
+	factors column[float32]
 	// first is each memory's first slot, or none.
 	first column[uint32]
 	// several is true where some memory has, or had, more than one vector.
@@ -36,8 +39,6 @@ type vectors struct {
 // A slot belongs to a memory, or to none once that is dead.
 type slot struct {
 	owner uint32
-	// factor turns the code's product with a query into a cosine.
-	factor float32
 	// inverse is the inverse length of the values as they are kept.
 	inverse float32
 }
@@ -111,7 +112,7 @@ func (v *vectors) keep(ordinal uint32, element lembra.Element, data []byte) {
 		v.sum[i] += float64(v.unit[i])
 	}
 	v.count++
-	x.factor = v.rotation.encode(v.unit, v.work, v.code)
+	v.factors.add(v.rotation.encode(v.unit, v.work, v.code))
 	v.codes.add(v.code)
 	v.slots.add(x)
 }
@@ -131,7 +132,7 @@ func (v *vectors) remove(first uint32) {
 }
 
 func (v *vectors) bytes() int64 {
-	n := v.codes.bytes() + v.values.bytes() + v.slots.bytes() + v.first.bytes()
+	n := v.codes.bytes() + v.values.bytes() + v.slots.bytes() + v.factors.bytes() + v.first.bytes()
 	return n + int64(8*cap(v.sum)+cap(v.row)+4*cap(v.unit)+4*cap(v.work)+8*cap(v.code)) + v.rotation.bytes()
 }
 
@@ -236,13 +237,26 @@ func (v *vectors) unpack(row []byte, into []float32) {
 	}
 }
 
+// A query's vector is compared with the codes in few levels, as many as queryPlanes
+// bits tell apart: each bit costs time, and the codes themselves err far more. The
+// values of a vector turned about are nearly normal, for which levels that are
+// queryStep standard deviations apart err least (Max, Quantizing for minimum
+// distortion, 1960, table II).
+const (
+	queryPlanes = 3
+	queryStep   = 0.586
+)
+
 // A queryVector is a query's vector, as it is and as the codes are compared with
 // it.
 type queryVector struct {
-	unit   []float64
-	sum    float64
-	planes [4][]uint64
-	// step is the size of one unit of the 4-bit values, total their sum.
+	unit []float64
+	sum  float64
+	// The levels are odd numbers: of each plane the bit says whether 1, 2 and so on
+	// is added or taken away.
+	planes [queryPlanes][]uint64
+	// step is the size of one unit of the levels, total what they add up to with a
+	// code that all planes agree with.
 	step  float32
 	total int
 }
@@ -266,51 +280,60 @@ func (v *vectors) prepare(e *lembra.Embedding) *queryVector {
 	for p := range q.planes {
 		q.planes[p] = make([]uint64, v.codes.width)
 	}
-	q.step = largest(rotated) / 7
+	product := float32(0) // of the levels and the vector
 	for i, f := range rotated {
-		u := round(f / q.step)
-		q.total += int(u)
+		level := int(math.Floor(float64(f / queryStep)))
+		level = min(max(level+1<<(queryPlanes-1), 0), 1<<queryPlanes-1)
+		product += f * float32(2*level+1-1<<queryPlanes)
 		for p := range q.planes {
-			q.planes[p][i/64] |= uint64(u>>p&1) << (i % 64)
+			q.planes[p][i/64] |= uint64(level>>p&1) << (i % 64)
 		}
 	}
+	q.total = (1<<queryPlanes - 1) * len(rotated)
 	// The rotation stretches every vector by the same length.
-	q.step /= v.rotation.stretch
+	q.step = v.rotation.stretch / product
 	return q
 }
 
 // estimate writes the estimated cosines of count slots from first on into out;
-// all are of one chunk of the codes.
-func (v *vectors) estimate(q *queryVector, first uint32, out []float32) {
+// all are of one chunk of the codes. What it returns says nothing: it is of memory
+// that had to be read.
+func (v *vectors) estimate(q *queryVector, first uint32, out []float32) (touched uint64) {
 	w := v.codes.width
-	codes := v.codes.chunks[first>>rowBits][int(first&rowMask)*w:]
+	codes := v.codes.chunks[first>>rowBits][int(first&rowMask)*w:][:len(out)*w]
+	factors := v.factors.chunks[first>>chunkBits][first&chunkMask:][:len(out)]
+	// One load a line of the cache, and nothing else: so the processor waits for many
+	// of them at once.
+	for i := 0; i < len(codes); i += 8 {
+		touched |= codes[i]
+	}
 	if w == 4 {
-		v.estimate256(q, first, codes, out)
-		return
+		q.estimate256(codes, factors, out)
+		return touched
 	}
 	for i := range out {
 		code := codes[i*w : (i+1)*w]
-		sum := 0
+		apart := 0
 		for j, c := range code {
-			sum += bits.OnesCount64(c&q.planes[0][j]) + 2*bits.OnesCount64(c&q.planes[1][j]) +
-				4*bits.OnesCount64(c&q.planes[2][j]) - 8*bits.OnesCount64(c&q.planes[3][j])
+			for p := range q.planes {
+				apart += bits.OnesCount64(c^q.planes[p][j]) << p
+			}
 		}
-		out[i] = q.step * float32(2*sum-q.total) * v.slots.at(first+uint32(i)).factor
+		out[i] = q.step * float32(q.total-2*apart) * factors[i]
 	}
+	return touched
 }
 
 // estimate256 is estimate for 256 dimensions.
-func (v *vectors) estimate256(q *queryVector, first uint32, codes []uint64, out []float32) {
-	a, b, c, d := [4]uint64(q.planes[0]), [4]uint64(q.planes[1]), [4]uint64(q.planes[2]), [4]uint64(q.planes[3])
-	slots := v.slots.chunks[first>>chunkBits][first&chunkMask:]
-	slots = slots[:len(out)]
+func (q *queryVector) estimate256(codes []uint64, factors, out []float32) {
+	a, b, c := [4]uint64(q.planes[0]), [4]uint64(q.planes[1]), [4]uint64(q.planes[2])
+	factors = factors[:len(out)]
 	for i := range out {
 		x := (*[4]uint64)(codes[4*i:])
-		ones := bits.OnesCount64(x[0]&a[0]) + bits.OnesCount64(x[1]&a[1]) + bits.OnesCount64(x[2]&a[2]) + bits.OnesCount64(x[3]&a[3])
-		twos := bits.OnesCount64(x[0]&b[0]) + bits.OnesCount64(x[1]&b[1]) + bits.OnesCount64(x[2]&b[2]) + bits.OnesCount64(x[3]&b[3])
-		fours := bits.OnesCount64(x[0]&c[0]) + bits.OnesCount64(x[1]&c[1]) + bits.OnesCount64(x[2]&c[2]) + bits.OnesCount64(x[3]&c[3])
-		eights := bits.OnesCount64(x[0]&d[0]) + bits.OnesCount64(x[1]&d[1]) + bits.OnesCount64(x[2]&d[2]) + bits.OnesCount64(x[3]&d[3])
-		out[i] = q.step * float32(2*(ones+2*twos+4*fours-8*eights)-q.total) * slots[i].factor
+		ones := bits.OnesCount64(x[0]^a[0]) + bits.OnesCount64(x[1]^a[1]) + bits.OnesCount64(x[2]^a[2]) + bits.OnesCount64(x[3]^a[3])
+		twos := bits.OnesCount64(x[0]^b[0]) + bits.OnesCount64(x[1]^b[1]) + bits.OnesCount64(x[2]^b[2]) + bits.OnesCount64(x[3]^b[3])
+		fours := bits.OnesCount64(x[0]^c[0]) + bits.OnesCount64(x[1]^c[1]) + bits.OnesCount64(x[2]^c[2]) + bits.OnesCount64(x[3]^c[3])
+		out[i] = q.step * float32(q.total-2*(ones+2*twos+4*fours)) * factors[i]
 	}
 }
 

@@ -79,6 +79,8 @@ type run struct {
 	// other; otherwise they are looked up in members.
 	origin  uint32
 	members []uint32
+	// size is the number of the session's members.
+	size int
 	// start is the place of the run's first posting; parts is of the places from
 	// reachBefore before that on, up to length. They are the bits of floats, which
 	// for positive ones are in the order of the floats, and quicker to compare.
@@ -92,10 +94,12 @@ const runMax = 64
 // spread adds the weights of the reader's n postings to their memories and
 // neighbours.
 func (x *search) spread(word uint32, idf float32, n int) {
-	// Reading the documents first lets the processor wait for many of them at once.
+	// Reading the documents first lets the processor wait for many of them at once;
+	// and so with what is added to.
 	docs := x.docs[:n]
 	for i, o := range x.reader.ordinals[:n] {
 		docs[i] = *x.s.docs.at(o)
+		x.touched |= uint64(x.memories[o].word)
 	}
 	slope := float32(x.slope)
 	asking, alone := x.asking, x.without.has(Neighbours)
@@ -146,9 +150,10 @@ func (x *search) spread(word uint32, idf float32, n int) {
 func (x *search) begin(o uint32, d *doc) {
 	r := &x.run
 	r.session, r.start = d.session, d.position()
-	r.origin, r.members = o-uint32(r.start), nil
+	members := x.s.sessions.at(d.session).members
+	r.origin, r.members, r.size = o-uint32(r.start), nil, len(members)
 	if d.place&scattered != 0 {
-		r.members = x.s.sessions.at(d.session).members
+		r.members = members
 	}
 }
 
@@ -165,18 +170,14 @@ func (x *search) flush(word uint32) {
 		clear(parts[:-first])
 		parts, first = parts[-first:], 0
 	}
+	n := max(0, min(len(parts), r.size-first))
 	if r.members != nil {
-		members := r.members[min(first, len(r.members)):]
-		for i := range parts[:min(len(parts), len(members))] {
-			x.memories[members[i]].add(word, math.Float32frombits(parts[i]))
+		for i, o := range r.members[first : first+n] {
+			x.memories[o].add(word, math.Float32frombits(parts[i]))
 		}
 	} else {
-		from := r.origin + uint32(first)
-		memories := x.memories[min(int(from), len(x.memories)):]
-		for i := range parts[:min(len(parts), len(memories))] {
-			if x.s.docs.at(from+uint32(i)).session != r.session {
-				break // the session ends here
-			}
+		memories := x.memories[int(r.origin)+first:]
+		for i := range memories[:n] {
 			memories[i].add(word, math.Float32frombits(parts[i]))
 		}
 	}

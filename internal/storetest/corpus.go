@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"hash/fnv"
 	"iter"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,6 +122,46 @@ func (c *Corpus) Vector(text string) []float32 {
 	return v
 }
 
+// Nearest returns, for each of the first questions, the ten of the first n memories
+// that a semantic recall has, best first: by the cosine and .4 of how far those of
+// the memories beside it in the session are above the mean.
+func (c *Corpus) Nearest(n, questions int) [][]int {
+	asked, cosines := make([][]float32, questions), make([][]float32, questions)
+	for i := range asked {
+		asked[i], cosines[i] = c.Vector(c.Query(i)), make([]float32, n)
+		scale(asked[i], 1/norm(asked[i]))
+	}
+	for m := range n {
+		v := c.Vector(c.Text(m))
+		scale(v, 1/norm(v))
+		for i, q := range asked {
+			cosines[i][m] = dot(q, v)
+		}
+	}
+	best := make([][]int, questions)
+	for i, of := range cosines {
+		mean := float32(0)
+		for _, cosine := range of {
+			mean += cosine / float32(n)
+		}
+		score := func(m int) float32 {
+			sum := of[m]
+			for _, beside := range [2]int{m - 1, m + 1} {
+				if beside >= 0 && beside < n && beside/corpusTurns == m/corpusTurns {
+					sum += 0.4 * (of[beside] - mean)
+				}
+			}
+			return sum
+		}
+		for m := range n {
+			at, _ := slices.BinarySearchFunc(best[i], m, func(a, b int) int { return cmp.Compare(score(b), score(a)) })
+			best[i] = slices.Insert(best[i], at, m)
+			best[i] = best[i][:min(len(best[i]), 10)]
+		}
+	}
+	return best
+}
+
 // Embed implements engine.Embedder.
 func (c *Corpus) Embed(_ context.Context, texts []string) ([]lembra.Embedding, error) {
 	out := make([]lembra.Embedding, len(texts))
@@ -136,13 +178,25 @@ func (c *Corpus) Embed(_ context.Context, texts []string) ([]lembra.Embedding, e
 // unit returns a random direction.
 func unit(r *rand.Rand) []float32 {
 	v := make([]float32, corpusDimension)
-	var sum float64
 	for i := range v {
-		x := r.NormFloat64()
-		v[i], sum = float32(x), sum+x*x
+		v[i] = float32(r.NormFloat64())
 	}
-	for i := range v {
-		v[i] /= float32(math.Sqrt(sum))
-	}
+	scale(v, 1/norm(v))
 	return v
+}
+
+func scale(v []float32, by float32) {
+	for i := range v {
+		v[i] *= by
+	}
+}
+
+func norm(v []float32) float32 { return float32(math.Sqrt(float64(dot(v, v)))) }
+
+func dot(a, b []float32) float32 {
+	var sum float32
+	for i, x := range a {
+		sum += x * b[i]
+	}
+	return sum
 }
