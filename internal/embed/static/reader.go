@@ -8,7 +8,7 @@ import (
 
 // A reader turns texts into rows of the table: of a word that is a piece, its row;
 // else that of its Portuguese stem; else those of its pieces. It remembers the words
-// that are not pieces, as their stemming costs most. It is safe for concurrent use.
+// it has seen, as finding their rows costs most. It is safe for concurrent use.
 //
 // A word has two places by its hash: a new one takes the first and moves who was
 // there to the second. So the memory needs no lock (a race loses a word, no more),
@@ -23,7 +23,7 @@ type reader struct {
 // wordsMax is how many words a reader remembers at most; a power of two.
 const wordsMax = 1 << 17
 
-// A word is one that is not a piece, with its rows. It never changes.
+// A word is one that was seen, with its rows. It never changes.
 type word struct {
 	text   [wordBytesMax]byte
 	rows   [wordRowsMax]uint16
@@ -48,59 +48,108 @@ func newReader(t *table) *reader {
 // A reading is what reading a text needs, and the rows it found.
 type reading struct {
 	scanner scanner
+	batch   batch
 	rows    []uint16
 	pieces  []int32
 	// ends are how many rows there were at the ends of sentences.
 	ends []int
 }
 
+// A batch is words that are looked up together, so that waits for memory overlap:
+// where many connections are served, the words that are remembered have left the
+// caches of the processor.
+type batch struct {
+	words []batchWord
+	text  []byte
+}
+
+const batchWords = 64
+
+// A batchWord is a word of a batch: its bytes up to end in the batch's text, its
+// characters and hash, and whether a sentence ends before or after it.
+type batchWord struct {
+	end, chars    int
+	hash          uint64
+	before, after bool
+	likely        *word
+}
+
 // read reads a text.
 func (d *reader) read(r *reading, content string) {
 	r.rows, r.ends = r.rows[:0], r.ends[:0]
-	sc := &r.scanner
+	sc, b := &r.scanner, &r.batch
 	sc.letters = d.letters
 	sc.reset(content)
-	for sc.next() {
-		before, after := sc.sentence()
-		if before {
-			r.ends = append(r.ends, len(r.rows))
+	for more := true; more; {
+		b.words, b.text = b.words[:0], b.text[:0]
+		for len(b.words) < batchWords {
+			if more = sc.next(); !more {
+				break
+			}
+			b.text = append(b.text, sc.word...)
+			w := batchWord{end: len(b.text), chars: sc.chars, hash: sc.hash}
+			w.before, w.after = sc.sentence()
+			b.words = append(b.words, w)
 		}
-		if i, ok := d.table.vocabulary.find(sc.word, sc.hash, hashWord); ok && d.table.rowOf[i] != rowNone {
-			r.rows = append(r.rows, d.table.rowOf[i])
-		} else {
-			d.other(r)
-		}
-		if after {
-			r.ends = append(r.ends, len(r.rows))
+		d.fetch(b)
+		start := 0
+		for i := range b.words {
+			w := &b.words[i]
+			if w.before {
+				r.ends = append(r.ends, len(r.rows))
+			}
+			d.look(r, b.text[start:w.end], w)
+			if w.after {
+				r.ends = append(r.ends, len(r.rows))
+			}
+			start = w.end
 		}
 	}
 	sc.reset("")
 }
 
-// other appends the rows of the scanner's word, which has none itself.
-func (d *reader) other(r *reading) {
-	w, hash := r.scanner.word, r.scanner.hash
+// places are where a word with a hash may be remembered.
+func (d *reader) places(hash uint64) (first, second *atomic.Pointer[word]) {
 	at := (hash ^ hash>>32) % wordsMax
-	first, second := &d.words[at], &d.words[at^1]
-	before := first.Load()
-	if before.is(w) {
-		r.rows = append(r.rows, before.rows[:before.count]...)
+	return &d.words[at], &d.words[at^1]
+}
+
+// fetch reads of each word of a batch what is in its first place.
+func (d *reader) fetch(b *batch) {
+	for i := range b.words {
+		first, _ := d.places(b.words[i].hash)
+		b.words[i].likely = first.Load()
+	}
+	// One load each, and nothing else: so the processor waits for many at once. The
+	// length is never so large.
+	for i := range b.words {
+		if w := b.words[i].likely; w != nil && w.length > wordBytesMax {
+			b.words[i].likely = nil
+		}
+	}
+}
+
+// look appends the rows of a word.
+func (d *reader) look(r *reading, text []byte, w *batchWord) {
+	if w.likely.is(text) {
+		r.rows = append(r.rows, w.likely.rows[:w.likely.count]...)
 		return
 	}
-	if known := second.Load(); known.is(w) {
+	first, second := d.places(w.hash)
+	if known := second.Load(); known.is(text) {
 		r.rows = append(r.rows, known.rows[:known.count]...)
 		return
 	}
 	from := len(r.rows)
-	d.derive(r)
+	d.derive(r, text, w)
 	found := r.rows[from:]
-	if len(w) > wordBytesMax || len(found) > wordRowsMax {
+	if len(text) > wordBytesMax || len(found) > wordRowsMax {
 		return
 	}
-	fresh := &word{length: uint8(len(w)), count: uint8(len(found))}
-	copy(fresh.text[:], w)
+	fresh := &word{length: uint8(len(text)), count: uint8(len(found))}
+	copy(fresh.text[:], text)
 	copy(fresh.rows[:], found)
-	if before != nil {
+	if before := first.Load(); before != nil {
 		second.Store(before)
 	}
 	first.Store(fresh)
@@ -110,17 +159,21 @@ func (w *word) is(text []byte) bool {
 	return w != nil && string(w.text[:w.length]) == string(text)
 }
 
-// derive appends the rows of the scanner's word by its stem or its pieces.
-func (d *reader) derive(r *reading) {
-	sc, v := &r.scanner, &d.table.vocabulary
-	if stemmable(sc.word) {
-		stem := d.stemmer.Term(string(sc.word), text.Portuguese)
+// derive appends the rows of a word: its own, or by its stem or its pieces.
+func (d *reader) derive(r *reading, word []byte, w *batchWord) {
+	v := &d.table.vocabulary
+	if i, ok := v.find(word, w.hash, hashWord); ok && d.table.rowOf[i] != rowNone {
+		r.rows = append(r.rows, d.table.rowOf[i])
+		return
+	}
+	if stemmable(word) {
+		stem := d.stemmer.Term(string(word), text.Portuguese)
 		if i, ok := v.find([]byte(stem), hashOf(hashStem, stem), hashStem); ok {
 			r.rows = append(r.rows, d.table.rowOf[i])
 			return
 		}
 	}
-	r.pieces, _ = v.take(r.pieces[:0], sc.word, sc.chars, sc.hash)
+	r.pieces, _ = v.take(r.pieces[:0], word, w.chars, w.hash)
 	for _, i := range r.pieces {
 		if row := d.table.rowOf[i]; row != rowNone {
 			r.rows = append(r.rows, row)

@@ -161,7 +161,7 @@ func TestManyWords(t *testing.T) {
 		r.rows = r.rows[:0]
 		r.scanner.reset(word)
 		r.scanner.next()
-		m.reader.derive(&r)
+		m.reader.derive(&r, r.scanner.word, &batchWord{chars: r.scanner.chars, hash: r.scanner.hash})
 		if diff := cmp.Diff(lengths(r.rows), got); diff != "" {
 			t.Fatalf("rows of %q as worked out and as remembered (-want +got):\n%s", word, diff)
 		}
