@@ -3,6 +3,7 @@ package index
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -211,5 +212,60 @@ func TestWithout(t *testing.T) {
 	}
 	if _, err := ParseRules([]string{"pears"}); err == nil {
 		t.Errorf("a rule that is none: no error")
+	}
+}
+
+// What a cosine is in doubt by counts as often as the score's factor: a memory whose
+// code says too little of it is among the hits as if it were compared exactly.
+func TestFactorOfDoubt(t *testing.T) {
+	const dimension = 64
+	r := rand.New(rand.NewPCG(1, 2))
+	vector := func() []byte {
+		b := make([]byte, dimension)
+		for i := range b {
+			b[i] = byte(r.IntN(256))
+		}
+		return b
+	}
+	q := &Query{ // without neighbours, whose errors would be trusted to add up
+		Mode: lembra.ModeHybrid, Words: words("cat"), When: true, TopK: 1, VectorWeight: .5, Without: Neighbours,
+		Vector: &lembra.Embedding{Model: testModel, Dimension: dimension, Element: lembra.Int8, Data: vector()},
+	}
+	// Of many vectors, the one that its code says least of, and how much too little.
+	var v vectors
+	var underestimated []byte
+	worst, estimate := 0., []float32{0}
+	for i := range uint32(100) {
+		data := vector()
+		v.add(i, dimension, lembra.Int8, data)
+		query := v.prepare(q.Vector)
+		v.estimate(query, i, estimate)
+		if e := v.cosine(query, i) - float64(estimate[0]); e > worst {
+			underestimated, worst = data, e
+		}
+	}
+	s, important := New(testModel), 1.
+	apply(t, s, 1, &record.Put{First: 1, Importance: &important, Terms: &record.Terms{Text: "cat"}})
+	apply(t, s, 2, &record.Put{
+		First: 2, Terms: &record.Terms{Text: "cat", Traits: uint32(text.Timed)},
+		Vectors: []*record.Vectors{{Model: testModel, Dimension: dimension, Element: uint32(lembra.Int8), Data: underestimated}},
+	})
+	// The error is just within what is trusted, but times the factor it is more than that.
+	s.tuning.errorsTrusted = 1.05 * worst * math.Sqrt(dimension) / codeError
+	first := map[uint64]bool{}
+	for i := range 120 {
+		// The rival, of whose score nothing is in doubt, gets better step by step.
+		q.Weights.Importance = float64(i) / 200
+		s.tuning.exactVectors = 1
+		want, _ := s.Search(q, nil)
+		first[want[0].Number] = true
+		s.tuning.exactVectors = 0
+		got, _ := s.Search(q, nil)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("importance of %v: the best hit (-exact +by codes):\n%s", q.Weights.Importance, diff)
+		}
+	}
+	if len(first) != 2 {
+		t.Errorf("memories %v are best at times, want each of the two", first)
 	}
 }
