@@ -11,11 +11,10 @@ const (
 	// sentence or two. With longer passages fewer answers are found in paragraphs
 	// by meaning.
 	passageRows = 32
-	// passagesMax is how many passages a text has at most: with the whole they are
-	// 64 vectors, 16 KiB. A text of 32 KiB, the longest content that is accepted
-	// by default, has passages of about 100 rows, so that what a memory takes is
-	// bounded.
-	passagesMax = 63
+	// passagesMax is how many passages a text has at most, so that what a memory takes
+	// is bounded: with the whole they are 256 vectors, 64 KiB. A text of 32 KiB, the
+	// longest content that is accepted by default, has some 200 of prose.
+	passagesMax = 255
 )
 
 // passages appends where the passages of a text of n rows end, the last at n. They
