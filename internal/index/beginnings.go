@@ -54,13 +54,32 @@ func (x *beginnings) add(term string, id uint32) {
 
 func (x *beginnings) bytes() int64 { return x.letters.bytes() + x.heads.bytes() + x.next.bytes() }
 
-// alike returns the terms in use that begin like a word, the most frequent ones.
-func (s *Shelf) alike(word string) []Alike {
+// alikes finds the terms that begin like the words of one query: each beginning is
+// looked up once, as very many terms may have it.
+type alikes struct {
+	s     *Shelf
+	found map[string][]Alike
+}
+
+// of returns the terms in use that begin like a word, the most frequent ones.
+func (a *alikes) of(word string) []Alike {
 	b := beginning(word)
 	if b == "" {
 		return nil
 	}
-	n, ok := s.beginnings.letters.find(b)
+	if found, ok := a.found[b]; ok {
+		return found
+	}
+	if a.found == nil {
+		a.found = map[string][]Alike{}
+	}
+	a.found[b] = a.s.alike(b)
+	return a.found[b]
+}
+
+// alike returns the terms in use with a beginning, the most frequent ones.
+func (s *Shelf) alike(beginning string) []Alike {
+	n, ok := s.beginnings.letters.find(beginning)
 	if !ok {
 		return nil
 	}

@@ -146,9 +146,6 @@ func (x *search) denseParts(o uint32, frequent []word) float32 {
 		best, asked := float32(0), float32(0)
 		for _, j := range frequent[i].terms {
 			t := &x.terms[j.at]
-			if !t.known {
-				continue
-			}
 			for k, neighbour := range window {
 				n := t.dense.get(neighbour)
 				if n == 0 {

@@ -9,8 +9,10 @@ type dense struct {
 const (
 	// denseShare is the part of the memories that a dense term is in.
 	denseShare = 8
+	// denseMemories is the number of memories that a term need be in at most.
+	denseMemories = 1 << 15
 	// denseTermsMax bounds the number of dense terms.
-	denseTermsMax = 100
+	denseTermsMax = 250
 	// denseMany stands for this many occurrences or more.
 	denseMany = 3
 )
@@ -49,7 +51,7 @@ func (s *Shelf) post(t *term, ordinal, tf uint32) {
 		s.dense[t.dense-1].set(ordinal, tf)
 		return
 	}
-	if t.count < s.tuning.denseMin || int(t.memories) < s.living/denseShare || len(s.dense) == denseTermsMax {
+	if t.count < s.tuning.denseMin || int(t.memories) < min(s.living/denseShare, denseMemories) || len(s.dense) == denseTermsMax {
 		return
 	}
 	d := dense{}

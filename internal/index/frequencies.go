@@ -128,6 +128,7 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 		Terms: make([][]TermFrequency, len(q.Words)), Alike: make([][]Alike, len(q.Words)), Pairs: make([]uint64, len(q.Words)),
 		Meanings: make([][]Meaning, len(q.Words)), Kin: make([]TermFrequency, len(q.Words)),
 	}
+	alike := alikes{s: s}
 	for i, w := range q.Words {
 		f.Terms[i] = make([]TermFrequency, len(w.Terms))
 		for j, t := range w.Terms {
@@ -137,7 +138,7 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 			}
 		}
 		if !q.Without.has(Unseen) && !f.used(i) {
-			f.Alike[i] = s.alike(w.Text)
+			f.Alike[i] = alike.of(w.Text)
 		}
 		if q.softly() {
 			f.Meanings[i], f.Kin[i] = s.meanings(q, &q.Words[i], f.Terms[i])

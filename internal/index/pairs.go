@@ -42,7 +42,7 @@ type pairing struct {
 // too many.
 func (s *Shelf) pairs(q *Query) pairing {
 	p := pairing{shelf: s, changes: s.changes, found: make([][]occurrence, len(q.Words))}
-	f := follower{s: s}
+	f := follower{s: s, budget: pairTokensMax}
 	var before, ids []uint32
 	for i, w := range q.Words {
 		before, ids = ids, s.known(w.Terms, before[:0])
@@ -69,6 +69,8 @@ type follower struct {
 	reader reader
 	at     []uint32
 	have   []bool
+	// budget is how many terms of memories may still be read.
+	budget int
 }
 
 // follow returns the living memories in which a term of second comes right behind
@@ -99,6 +101,12 @@ func (f *follower) follow(first, second []uint32) (found []occurrence) {
 		f.at = slices.Compact(f.at)
 	}
 	f.both(other)
+	for _, o := range f.at {
+		f.budget -= int(f.s.docs.at(o).tokens)
+	}
+	if f.budget < 0 {
+		return nil
+	}
 	for _, o := range f.at {
 		if d := f.s.docs.at(o); d.session != dead {
 			if count := f.s.countPair(d, first, second); count > 0 {

@@ -26,12 +26,8 @@ func (x *scorer) passage(d *doc) float64 {
 	for at := range int(d.tokens) {
 		var id uint32
 		id, b = nextTerm(b)
-		if x.filter[id>>6&63]>>(id&63)&1 != 0 {
-			for j := range x.terms {
-				if x.terms[j].id == id && x.terms[j].known {
-					x.mentions = append(x.mentions, mention{at, j})
-				}
-			}
+		if term, ok := x.place(id); ok {
+			x.mentions = append(x.mentions, mention{at, term})
 		}
 	}
 	// Of all passages that have the same mentions one is enough, and those begin

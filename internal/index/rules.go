@@ -89,6 +89,9 @@ const (
 	// beyond, pairs would cost more than all else. Two words that are both that
 	// frequent rarely make a name or a term.
 	pairMemoriesMax = 500
+	// pairTokensMax bounds the terms of all memories that are read for the pairs of
+	// one query, some five milliseconds' worth; the pairs from there on say nothing.
+	pairTokensMax = 1 << 20
 	// unseenLetters is how many letters an unseen word must share with others.
 	unseenLetters = 5
 	// unseenTermsMax bounds the terms that an unseen word stands for, the most

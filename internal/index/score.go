@@ -18,7 +18,9 @@ type scorer struct {
 	slope, sessionSlope float64
 
 	words []word
+	// terms are those that are in the shelf, and byID their places.
 	terms []queryTerm
+	byID  map[uint32]int
 	pairs []pair
 	// shares are what a memory has of its neighbours.
 	shares [windowMax]float64
@@ -48,6 +50,10 @@ type scorer struct {
 	// tf is how often each term occurs in each memory of the window.
 	tf            [][windowMax]uint32
 	sessionScores map[uint32]float64
+	// cosines are those of memories that were worked out, and compared is how many
+	// vectors that took.
+	cosines  map[uint32]float64
+	compared int
 	// passages: long memories are scored by their passages, too. mentions and
 	// inPassage, by term, are of the one at hand.
 	passages  bool
@@ -78,7 +84,6 @@ type wordTerm struct {
 type queryTerm struct {
 	text  string
 	id    uint32
-	known bool
 	dense *dense // nil where the term is not
 }
 
@@ -97,9 +102,7 @@ func (x *scorer) mostOfSessions(words []word) float64 {
 	for i := range words {
 		most := 0.0
 		for _, t := range words[i].terms {
-			if x.terms[t.at].known {
-				most = max(most, impactMax*sessionWeight*t.sessionIDF)
-			}
+			most = max(most, impactMax*sessionWeight*t.sessionIDF)
 		}
 		sum += most
 	}
@@ -119,9 +122,7 @@ func (x *scorer) mostOf(words []word) float64 {
 	for i := range words {
 		most := 0.0
 		for _, t := range words[i].terms {
-			if x.terms[t.at].known {
-				most = max(most, impactMax*weight*t.idf)
-			}
+			most = max(most, impactMax*weight*t.idf)
 		}
 		sum += most
 	}
@@ -208,26 +209,37 @@ func (x *scorer) weight(df TermFrequency, share float64) wordTerm {
 	return wordTerm{idf: share * idf(x.f.Memories, df.Memories), sessionIDF: share * idf(x.f.Sessions, df.Sessions)}
 }
 
-// addTerm adds a term, with its weight, to those that a word stands for.
+// addTerm adds a term, with its weight, to those that a word stands for, if the
+// shelf has it.
 func (x *scorer) addTerm(w *word, text string, weight wordTerm) {
-	at := slices.IndexFunc(x.terms, func(have queryTerm) bool { return have.text == text })
-	if at < 0 {
+	id, ok := x.s.vocabulary.find(text)
+	if !ok {
+		return
+	}
+	found := x.s.terms.at(id)
+	at, ok := x.byID[id]
+	if !ok {
 		at = len(x.terms)
-		t := queryTerm{text: text}
-		t.id, t.known = x.s.vocabulary.find(text)
-		if t.known {
-			x.filter[t.id>>6&63] |= 1 << (t.id & 63)
-			if d := x.s.terms.at(t.id).dense; d != 0 {
-				t.dense = &x.s.dense[d-1]
-			}
+		t := queryTerm{text: text, id: id}
+		x.filter[id>>6&63] |= 1 << (id & 63)
+		if found.dense != 0 {
+			t.dense = &x.s.dense[found.dense-1]
 		}
 		x.terms = append(x.terms, t)
+		x.byID[id] = at
 	}
 	weight.at = at
 	w.terms = append(w.terms, weight)
-	if t := &x.terms[at]; t.known {
-		w.postings += int(x.s.terms.at(t.id).count)
+	w.postings += int(found.count)
+}
+
+// place is the place of a term in terms; false where the query does not have it.
+func (x *scorer) place(id uint32) (int, bool) {
+	if x.filter[id>>6&63]>>(id&63)&1 == 0 {
+		return 0, false
 	}
+	at, ok := x.byID[id]
+	return at, ok
 }
 
 // addPairs looks up the pairs that are somewhere.
@@ -251,8 +263,10 @@ func (x *scorer) end() {
 	x.alone, x.when = nil, false
 	clear(x.pairs)
 	x.pairs = x.pairs[:0]
-	x.query, x.mean, x.center, x.beside, x.f = nil, 0, 0, false, nil
+	x.query, x.mean, x.center, x.beside, x.f, x.compared = nil, 0, 0, false, nil, 0
 	clear(x.sessionScores)
+	clear(x.cosines)
+	clear(x.byID)
 }
 
 // score works out the score of a living memory; its parts stay in x. false: the
@@ -370,12 +384,8 @@ func (x *scorer) count(o uint32, k int) int {
 	for range d.tokens {
 		var id uint32
 		id, b = nextTerm(b)
-		if x.filter[id>>6&63]>>(id&63)&1 != 0 {
-			for j := range x.terms {
-				if x.terms[j].id == id && x.terms[j].known {
-					x.tf[j][k]++
-				}
-			}
+		if at, ok := x.place(id); ok {
+			x.tf[at][k]++
 		}
 	}
 	return int(d.tokens)
@@ -393,9 +403,7 @@ func (x *scorer) session(id uint32) float64 {
 	clear(x.tf)
 	if s.terms != nil {
 		for j := range x.terms {
-			if x.terms[j].known {
-				x.tf[j][0] = s.terms.get(x.terms[j].id)
-			}
+			x.tf[j][0] = s.terms.get(x.terms[j].id)
 		}
 	} else {
 		for _, o := range s.members {
@@ -423,12 +431,19 @@ func (x *scorer) cosine(o uint32) (float64, bool) {
 	if first == none {
 		return 0, false
 	}
-	most := v.cosine(x.query, first)
+	most, known := x.cosines[o]
+	if known {
+		return most, true
+	}
+	most = v.cosine(x.query, first)
+	x.compared++
 	if v.several {
 		for i := first + 1; i < v.slots.n && v.slots.at(i).owner == o; i++ {
 			most = max(most, v.cosine(x.query, i))
+			x.compared++
 		}
 	}
+	x.cosines[o] = most
 	return most, true
 }
 

@@ -171,14 +171,22 @@ func largest(x []float32) float32 {
 	return math.Float32frombits(most)
 }
 
+// scaleTo is what makes the largest absolute value this many; 0 of a vector that is
+// too short for that.
+func scaleTo(most float32, x []float32) float32 {
+	scale := most / largest(x)
+	if math.IsInf(float64(scale), 0) {
+		return 0
+	}
+	return scale
+}
+
 // toInt8 writes a vector as bytes. x becomes what is written, whose squares it
 // returns the sum of.
 func toInt8(row []byte, x []float32, element lembra.Element) (square int) {
 	scale := float32(1)
 	if element != lembra.Int8 {
-		if scale = largest(x); scale > 0 {
-			scale = math.MaxInt8 / scale
-		}
+		scale = scaleTo(math.MaxInt8, x)
 	}
 	for i, f := range x {
 		a := round(f * scale)
@@ -190,10 +198,7 @@ func toInt8(row []byte, x []float32, element lembra.Element) (square int) {
 
 // pack writes a vector as integers of 10 bits; otherwise like toInt8.
 func pack(row []byte, x []float32) (square int) {
-	scale := largest(x)
-	if scale > 0 {
-		scale = packedMax / scale
-	}
+	scale := scaleTo(packedMax, x)
 	for at := 0; at < len(x); at += 4 {
 		group := x[at:min(at+4, len(x))]
 		bits := uint64(0)
@@ -283,6 +288,9 @@ func (v *vectors) prepare(e *lembra.Embedding) *queryVector {
 	product := float32(0) // of the levels and the vector
 	for i, f := range rotated {
 		level := int(math.Floor(float64(f / queryStep)))
+		if f == 0 { // as many are, of a text of a few features
+			level = -(i & 1)
+		}
 		level = min(max(level+1<<(queryPlanes-1), 0), 1<<queryPlanes-1)
 		product += f * float32(2*level+1-1<<queryPlanes)
 		for p := range q.planes {

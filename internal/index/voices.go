@@ -10,31 +10,52 @@ import (
 
 // voices finds the speakers that a question names.
 type voices struct {
-	// living counts each speaker's living memories, by the number of the name.
-	living map[uint32]int
+	// speakers are by the number of the name.
+	speakers map[uint32]speaker
 	// called are the speakers that have a word in their name.
 	called map[string][]uint32
 	held   int64
 }
 
-func newVoices() voices { return voices{living: map[uint32]int{}, called: map[string][]uint32{}} }
+// A speaker has living memories, and a name: its words, folded.
+type speaker struct {
+	living int
+	name   string
+}
+
+func newVoices() voices {
+	return voices{speakers: map[uint32]speaker{}, called: map[string][]uint32{}}
+}
+
+const (
+	// calledMax is how many speakers a word may be in the names of that names any of
+	// them: "user" in "User 1" to "User 10000" does not.
+	calledMax = 1000
+	// voicesMax is how many speakers a question names at most; from two on it names
+	// nobody alone.
+	voicesMax = 64
+)
 
 // count adds to the living memories of a speaker.
-func (v *voices) count(names *dictionary, speaker uint32, by int) {
-	if speaker == 0 {
+func (v *voices) count(names *dictionary, number uint32, by int) {
+	if number == 0 {
 		return
 	}
-	n, known := v.living[speaker]
-	v.living[speaker] = n + by
+	s, known := v.speakers[number]
+	s.living += by
 	if known {
+		v.speakers[number] = s
 		return
 	}
-	v.held += mapEntry
-	for _, w := range nameWords(string(names.get(speaker))) {
+	words := nameWords(string(names.get(number)))
+	s.name = strings.Join(words, " ")
+	v.speakers[number] = s
+	v.held += mapEntry + int64(len(s.name))
+	for _, w := range words {
 		if v.called[w] == nil {
 			v.held += mapEntry + sliceHeader + int64(len(w))
 		}
-		v.called[w] = append(v.called[w], speaker)
+		v.called[w] = append(v.called[w], number)
 		v.held += 4
 	}
 }
@@ -68,9 +89,13 @@ type Voice struct {
 func (s *Shelf) named(words []text.Word) []Voice {
 	found := map[string]uint64{}
 	for i, w := range words[:min(len(words), 64)] {
-		for _, speaker := range s.voices.called[w.Text] {
-			if s.voices.living[speaker] > 0 {
-				found[voiceName(&s.names, speaker)] |= 1 << i
+		called := s.voices.called[w.Text]
+		if len(called) > calledMax {
+			continue
+		}
+		for _, number := range called {
+			if speaker := s.voices.speakers[number]; speaker.living > 0 {
+				found[speaker.name] |= 1 << i
 			}
 		}
 	}
@@ -79,10 +104,6 @@ func (s *Shelf) named(words []text.Word) []Voice {
 		all = append(all, Voice{name, mask})
 	}
 	return closest(all)
-}
-
-func voiceName(names *dictionary, speaker uint32) string {
-	return strings.Join(nameWords(string(names.get(speaker))), " ")
 }
 
 // closest leaves out who has less of what the question names than another: "Ana
@@ -102,7 +123,7 @@ func closest(all []Voice) []Voice {
 			}
 			return k.Words&v.Words == v.Words
 		})
-		if !less && same < 2 {
+		if !less && same < 2 && len(kept) < voicesMax {
 			kept = append(kept, v)
 		}
 	}
@@ -116,7 +137,7 @@ func (s *Shelf) alone(words []text.Word, named []Voice) []uint32 {
 		return nil
 	}
 	w := words[bits.TrailingZeros64(named[0].Words)].Text
-	return slices.DeleteFunc(slices.Clone(s.voices.called[w]), func(speaker uint32) bool {
-		return voiceName(&s.names, speaker) != named[0].Name
+	return slices.DeleteFunc(slices.Clone(s.voices.called[w]), func(number uint32) bool {
+		return s.voices.speakers[number].name != named[0].Name
 	})
 }

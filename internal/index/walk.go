@@ -24,9 +24,6 @@ func (c *cell) add(word uint32, v float32) {
 // memories, their neighbours and their sessions.
 func (x *search) walk(w *word) {
 	for _, t := range w.terms {
-		if !x.terms[t.at].known {
-			continue
-		}
 		x.reader.reset(&x.s.postings, x.s.terms.at(x.terms[t.at].id))
 		for {
 			n := x.reader.fill()

@@ -59,8 +59,10 @@ type reading struct {
 // where many connections are served, the words that are remembered have left the
 // caches of the processor.
 type batch struct {
-	words []batchWord
-	text  []byte
+	words   []batchWord
+	text    []byte
+	likely  [batchWords]*word
+	touched uint8
 }
 
 const batchWords = 64
@@ -71,7 +73,6 @@ type batchWord struct {
 	end, chars    int
 	hash          uint64
 	before, after bool
-	likely        *word
 }
 
 // read reads a text.
@@ -118,27 +119,24 @@ func (d *reader) places(hash uint64) (first, second *atomic.Pointer[word]) {
 func (d *reader) fetch(b *batch) {
 	for i := range b.words {
 		first, _ := d.places(b.words[i].hash)
-		b.words[i].likely = first.Load()
+		b.likely[i] = first.Load()
 	}
-	// One load each, and nothing else: so the processor waits for many at once. The
-	// length is never so large.
-	for i := range b.words {
-		if w := b.words[i].likely; w != nil && w.length > wordBytesMax {
-			b.words[i].likely = nil
+	// One load each, and nothing else: so the processor waits for many at once.
+	for _, w := range b.likely[:len(b.words)] {
+		if w != nil {
+			b.touched |= w.length
 		}
 	}
 }
 
 // look appends the rows of a word.
 func (d *reader) look(r *reading, text []byte, w *batchWord) {
-	if w.likely.is(text) {
-		r.rows = append(r.rows, w.likely.rows[:w.likely.count]...)
-		return
-	}
 	first, second := d.places(w.hash)
-	if known := second.Load(); known.is(text) {
-		r.rows = append(r.rows, known.rows[:known.count]...)
-		return
+	for _, place := range [2]*atomic.Pointer[word]{first, second} {
+		if known := place.Load(); known.is(text) {
+			r.rows = append(r.rows, known.rows[:known.count]...)
+			return
+		}
 	}
 	from := len(r.rows)
 	d.derive(r, text, w)

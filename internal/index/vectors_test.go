@@ -1,0 +1,198 @@
+package index
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"lembra"
+	"lembra/internal/record"
+)
+
+// An estimated cosine is unbiased, and errs as much as codeError says: in 256
+// dimensions, which have a way of their own, and in others.
+func TestEstimate(t *testing.T) {
+	for _, dimension := range []int{256, 200, 512} {
+		r := rand.New(rand.NewPCG(1, 9))
+		vector := func() []byte {
+			b := make([]byte, dimension)
+			for i := range b {
+				b[i] = byte(int8(max(-127, min(127, r.NormFloat64()*30+15))))
+			}
+			return b
+		}
+		var v vectors
+		for i := range uint32(rowLen) {
+			v.add(i, dimension, lembra.Int8, vector())
+		}
+		sum, squares, n := 0., 0., 0.
+		out := make([]float32, rowLen)
+		for range 40 {
+			q := v.prepare(&lembra.Embedding{Dimension: dimension, Element: lembra.Int8, Data: vector()})
+			v.estimate(q, 0, out)
+			for i, estimate := range out {
+				e := (float64(estimate) - v.cosine(q, uint32(i))) * math.Sqrt(float64(v.rotation.size))
+				sum, squares, n = sum+e, squares+e*e, n+1
+			}
+		}
+		if bias, deviation := sum/n, math.Sqrt(squares/n); math.Abs(bias) > .1 || deviation > 1.05*codeError {
+			t.Errorf("%d dimensions: a bias of %.3f, a deviation of %.3f, want %v", dimension, bias, deviation, codeError)
+		}
+	}
+}
+
+// By codes of one bit, nearly all of the first ten are found: in 256 dimensions,
+// which have a way of their own, and in others.
+func TestNearestByCodes(t *testing.T) {
+	for _, dimension := range []int{256, 200} {
+		r := rand.New(rand.NewPCG(7, 8))
+		vector := func() []byte {
+			b := make([]byte, dimension)
+			for i := range b {
+				b[i] = byte(int8(max(-127, min(127, r.NormFloat64()*30+15)))) // of a mean that is not 0
+			}
+			return b
+		}
+		s := New(testModel)
+		s.tuning.exactVectors = 0
+		for i := range uint64(4000) {
+			apply(t, s, i+1, &record.Put{
+				First: i + 1, CreatedAtUs: int64(i), SessionId: fmt.Sprint(i / 3), Terms: &record.Terms{Text: "w"},
+				Vectors: []*record.Vectors{{Model: testModel, Dimension: uint32(dimension), Element: uint32(lembra.Int8), Data: vector()}},
+			})
+		}
+		found := 0
+		for range 100 {
+			q := &Query{
+				Mode: lembra.ModeSemantic, TopK: 10,
+				Vector: &lembra.Embedding{Model: testModel, Dimension: dimension, Element: lembra.Int8, Data: vector()},
+			}
+			codes, _ := s.Search(q, nil)
+			s.tuning.exactVectors = 1 << 30
+			exact, _ := s.Search(q, nil)
+			s.tuning.exactVectors = 0
+			for _, h := range codes {
+				if h.Score >= exact[9].Score {
+					found++
+				}
+			}
+		}
+		if found < 990 {
+			t.Errorf("in %d dimensions %d of 1000 found, want 990", dimension, found)
+		}
+	}
+}
+
+// Vectors beside count across the borders of blocks and chunks.
+func TestVectorsBesideAcrossBlocks(t *testing.T) {
+	for _, at := range []int{255, 256, 4095, 4096} {
+		s := New(testModel)
+		for i := range 4200 {
+			v := vectorsOf(20, 98)
+			switch i - at {
+			case 0:
+				v = vectorsOf(100, 0)
+			case -1, 1:
+				v = vectorsOf(0, 100)
+			}
+			apply(t, s, uint64(i)+1, &record.Put{First: uint64(i) + 1, CreatedAtUs: int64(i), SessionId: "s", Terms: &record.Terms{Text: "w"}, Vectors: v})
+		}
+		s.tuning.exactVectors = 1 << 30
+		hits, _ := s.Search(&Query{
+			Mode: lembra.ModeSemantic, TopK: 3, Vector: &lembra.Embedding{Model: testModel, Dimension: 2, Element: lembra.Int8, Data: []byte{5, 0}},
+		}, nil)
+		got := [3]uint64{hits[0].Number, hits[1].Number, hits[2].Number}
+		if want := [3]uint64{uint64(at) + 1, uint64(at), uint64(at) + 2}; got != want {
+			t.Errorf("hits %v, want %v", got, want)
+		}
+	}
+}
+
+// A query of few elements has many that are exactly 0 when it is turned about; they
+// say nothing of a vector that has as few.
+func TestEstimateOfFew(t *testing.T) {
+	const dimension = 256
+	r := rand.New(rand.NewPCG(3, 4))
+	vector := func() []byte {
+		b := make([]byte, dimension)
+		for range 2 {
+			b[r.IntN(dimension)] = 100
+		}
+		return b
+	}
+	var v vectors
+	for i := range uint32(rowLen) {
+		v.add(i, dimension, lembra.Int8, vector())
+	}
+	sum, n := 0., 0.
+	out := make([]float32, rowLen)
+	for range 40 {
+		q := v.prepare(&lembra.Embedding{Dimension: dimension, Element: lembra.Int8, Data: vector()})
+		v.estimate(q, 0, out)
+		for i, estimate := range out {
+			sum, n = sum+(float64(estimate)-v.cosine(q, uint32(i)))*math.Sqrt(dimension), n+1
+		}
+	}
+	if bias := sum / n; math.Abs(bias) > .2 {
+		t.Errorf("a bias of %.3f standard deviations", bias)
+	}
+}
+
+// A vector too short to be scaled is none.
+func TestShortestVector(t *testing.T) {
+	x := []float32{math.SmallestNonzeroFloat32, 0, 0, 0}
+	row := make([]byte, packedSize)
+	if square := pack(row, x); square != 0 {
+		t.Errorf("packed with a square of %d, want 0", square)
+	}
+}
+
+// A beginning that a query's words share is looked up once; and a word that is in
+// very many names names nobody.
+func TestManyAlike(t *testing.T) {
+	s := shelfOf(t, "abcdea abcdeb abcdec")
+	a := alikes{s: s}
+	if x, y := a.of("abcdex"), a.of("abcdey"); len(x) != 3 || &x[0] != &y[0] {
+		t.Errorf("looked up %v and %v, want the same three", x, y)
+	}
+	for i := range calledMax + 1 {
+		apply(t, s, uint64(i)+2, &record.Put{First: uint64(i) + 2, Speaker: fmt.Sprint("User ", i), Terms: &record.Terms{Text: "w"}})
+	}
+	if named := s.named(words("user")); len(named) != 0 {
+		t.Errorf("%d speakers are named by what all are called", len(named))
+	}
+	if named := s.named(words("user", "700")); len(named) != 1 || named[0].Name != "user 700" {
+		t.Errorf("named %v, want user 700", named)
+	}
+}
+
+// Pairs are not looked for where that takes too long.
+func TestPairsBudget(t *testing.T) {
+	s := shelfOf(t, "cat dog")
+	long := strings.Repeat("cat dog ", pairTokensMax/16+1)
+	for i := range uint64(9) {
+		apply(t, s, i+2, &record.Put{First: i + 2, Terms: &record.Terms{Text: long}})
+	}
+	if found := s.pairs(&Query{Words: words("cat", "dog")}).found[1]; found != nil {
+		t.Errorf("read %d terms, more than %d", 9*pairTokensMax/8, pairTokensMax)
+	}
+}
+
+// Who stands beside in the log, but in another session, has no share.
+func TestVectorsOfOtherSessions(t *testing.T) {
+	s := New(testModel)
+	for i, m := range []struct {
+		session string
+		vector  []*record.Vectors
+	}{{"s", vectorsOf(90, 44)}, {"other", vectorsOf(-100, 0)}, {"", vectorsOf(80, 60)}, {"", vectorsOf(0, 100)}} {
+		apply(t, s, uint64(i)+1, &record.Put{First: uint64(i) + 1, SessionId: m.session, Terms: &record.Terms{Text: "w"}, Vectors: m.vector})
+	}
+	hits, _ := s.Search(&Query{
+		Mode: lembra.ModeSemantic, TopK: 1, Vector: &lembra.Embedding{Model: testModel, Dimension: 2, Element: lembra.Int8, Data: []byte{5, 0}},
+	}, nil)
+	if len(hits) != 1 || hits[0].Number != 1 {
+		t.Errorf("hits %v, want memory 1", hits)
+	}
+}
