@@ -175,7 +175,7 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 	memories := x.memories[from:to]
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:]
 	docs, firsts = docs[:len(memories)], firsts[:len(memories)]
-	vectorWeight, offset := float32(x.vectorWeight), float32(x.mean-x.center)
+	vectorWeight := float32(x.vectorWeight)
 	if x.query != nil {
 		x.compare(from, to)
 	}
@@ -202,7 +202,7 @@ func (x *search) firstBlock(from, to uint32, open float32) {
 		}
 		if x.query != nil && firsts[i] != none {
 			has = true
-			part += vectorWeight * (offset + x.above[i+1] + x.aboveBeside(from+uint32(i), i+1, &docs[i]))
+			part += vectorWeight * x.similar[i]
 		}
 		if max(part, part*most)+most*(open+more)+extra < least || !has && (!x.lexical || !lexical && open == 0) {
 			continue

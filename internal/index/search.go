@@ -34,8 +34,9 @@ type search struct {
 	docs    [postingsBuf]doc
 
 	estimates []float32 // by slot
-	// above is of a block: how far the estimates are above the mean.
-	above []float32
+	// above and similar are of a block: how far the estimates are above the mean, and
+	// that with the shares of those beside.
+	above, similar []float32
 	// touched is of memory that is read only to have it at hand.
 	touched    uint64
 	candidates []candidate
@@ -234,49 +235,79 @@ func (x *search) similarity(o, first uint32) float32 {
 	return most
 }
 
-// compare writes how far the estimated cosines of the memories from the one before
-// from up to to, that one included, are above the mean into x.above; 0 where there
-// is none.
+// compare writes what the estimated cosines of the memories from one ordinal to
+// another, which are of one chunk, say of them, with the shares of those beside,
+// into x.similar; of one without vectors that means nothing.
 func (x *search) compare(from, to uint32) {
-	v, mean := &x.s.vectors, float32(x.mean)
-	x.above = sized(x.above, int(to-from)+2)
-	last := min(to, v.first.n-1)
-	x.above[0], x.above[to-from+1] = 0, 0
-	for o := max(from, 1) - 1; o <= last; o++ {
-		above := float32(0)
-		if first := *v.first.at(o); first != none {
-			above = x.similarity(o, first) - mean
+	mean := float32(x.mean)
+	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:][:to-from]
+	// above has the one before the first, and the one behind the last, too.
+	x.above = sized(x.above, len(firsts)+2)
+	above := x.above[1 : len(firsts)+1]
+	for i, first := range firsts {
+		above[i] = 0
+		if first != none {
+			above[i] = x.similarity(from+uint32(i), first) - mean
 		}
-		x.above[o+1-from] = above
+	}
+	x.above[0], x.above[len(firsts)+1] = 0, 0
+	if from > 0 {
+		x.above[0] = x.aboveMean(from - 1)
+	}
+	behind := uint32(0) // the session of the one behind the last
+	if to < x.s.docs.n {
+		behind, x.above[len(firsts)+1] = x.s.docs.at(to).session, x.aboveMean(to)
+	}
+	x.similar = sized(x.similar, len(firsts))
+	x.share(x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from], behind)
+}
+
+// share works x.similar out from x.above.
+func (x *search) share(docs []doc, behind uint32) {
+	offset, beside := float32(x.mean-x.center), x.beside
+	above, similar := x.above[:len(docs)+2], x.similar[:len(docs)]
+	for i := range docs {
+		d := &docs[i]
+		sum, next := float32(0), behind
+		if i+1 < len(docs) {
+			next = docs[i+1].session
+		}
+		switch {
+		case d.session == 0 || d.session == dead || !beside:
+		case d.place&scattered != 0:
+			sum = x.aboveScattered(d)
+		default:
+			if d.position() > 0 {
+				sum = above[i]
+			}
+			if next == d.session {
+				sum += above[i+2]
+			}
+		}
+		similar[i] = offset + above[i+1] + besideShare*sum
 	}
 }
 
-// aboveBeside returns what the memories right before and behind one add to its
-// estimated cosine; at is its place in x.above.
-func (x *search) aboveBeside(o uint32, at int, d *doc) float32 {
-	if !x.beside || d.session == 0 {
-		return 0
+// aboveMean is how far the estimated cosine of a memory is above the mean; 0 where
+// it has no vectors.
+func (x *search) aboveMean(o uint32) float32 {
+	if first := *x.s.vectors.first.at(o); first != none {
+		return x.similarity(o, first) - float32(x.mean)
 	}
-	place, sum := d.position(), float32(0)
-	if d.place&scattered == 0 {
-		if place > 0 {
-			sum = x.above[at-1]
-		}
-		if o+1 < x.s.docs.n && x.s.docs.at(o+1).session == d.session {
-			sum += x.above[at+1]
-		}
-		return besideShare * sum
+	return 0
+}
+
+// aboveScattered is what is beside a memory of a session whose ordinals do not
+// simply follow each other.
+func (x *search) aboveScattered(d *doc) (sum float32) {
+	members, at := x.s.sessions.at(d.session).members, d.position()
+	if at > 0 {
+		sum = x.aboveMean(members[at-1])
 	}
-	members := x.s.sessions.at(d.session).members
-	for _, i := range [2]int{place - 1, place + 1} {
-		if i < 0 || i == len(members) {
-			continue
-		}
-		if first := *x.s.vectors.first.at(members[i]); first != none {
-			sum += x.similarity(members[i], first) - float32(x.mean)
-		}
+	if at+1 < len(members) {
+		sum += x.aboveMean(members[at+1])
 	}
-	return besideShare * sum
+	return sum
 }
 
 // doubt returns how far the part of a score that the vectors make up may be off,
