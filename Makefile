@@ -1,5 +1,8 @@
 # The default build has no cgo; only the race detector of "make test" needs it.
 export CGO_ENABLED := 0
+# Processors for x86-64 since 2009: a tenth of a recall by vectors is saved that would
+# ask each time whether bits can be counted by one instruction.
+export GOAMD64 ?= v2
 
 GO        ?= go
 ROUNDS    ?= 100

@@ -88,7 +88,7 @@ const (
 	// pair is looked at. Each of them is read, at some 50 ns in a large shelf:
 	// beyond, pairs would cost more than all else. Two words that are both that
 	// frequent rarely make a name or a term.
-	pairMemoriesMax = 500
+	pairMemoriesMax = 256
 	// pairTokensMax bounds the terms of all memories that are read for the pairs of
 	// one query, some five milliseconds' worth; the pairs from there on say nothing.
 	pairTokensMax = 1 << 20
