@@ -61,7 +61,6 @@ type reading struct {
 type batch struct {
 	words   []batchWord
 	text    []byte
-	likely  [batchWords]*word
 	touched uint8
 }
 
@@ -117,12 +116,13 @@ func (d *reader) places(hash uint64) (first, second *atomic.Pointer[word]) {
 
 // fetch reads of each word of a batch what is in its first place.
 func (d *reader) fetch(b *batch) {
+	var likely [batchWords]*word
 	for i := range b.words {
 		first, _ := d.places(b.words[i].hash)
-		b.likely[i] = first.Load()
+		likely[i] = first.Load()
 	}
 	// One load each, and nothing else: so the processor waits for many at once.
-	for _, w := range b.likely[:len(b.words)] {
+	for _, w := range likely[:len(b.words)] {
 		if w != nil {
 			b.touched |= w.length
 		}
