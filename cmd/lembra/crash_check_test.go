@@ -79,19 +79,17 @@ func (w *world) checkListing(t *testing.T, s *server) {
 	}
 	to := time.Now()
 	for _, worker := range w.workers {
-		worker.memories = slices.DeleteFunc(worker.memories, func(m *tracked) bool {
+		for _, m := range worker.memories {
 			if m.id == "" { // only its content tells
-				found := byContent[[2]string{m.agent, m.now().content}]
-				if found == nil {
-					w.open++
-					return true // never stored, or expired since: both are nothing
+				if found := byContent[[2]string{m.agent, m.now().content}]; found != nil {
+					m.id = found.MemoryID
+				} else { // never stored, or expired since: it may count for a while
+					m.id = worker.newID()
 				}
-				m.id = found.MemoryID
 			}
 			w.settle(&wrong, m, listed[m.agent][m.id], from, to)
 			delete(listed[m.agent], m.id)
-			return false
-		})
+		}
 	}
 	for agent, rest := range listed {
 		for id, m := range rest {
