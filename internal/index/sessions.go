@@ -44,8 +44,8 @@ func share(by int) float64 {
 }
 
 // join puts a memory into its session. own are its terms; how often each occurs
-// is in s.counts, and stays there, marked with inSession where another member
-// has the term.
+// is in s.own, and stays there, marked with inSession where another member has
+// the term.
 func (s *Shelf) join(ordinal, id uint32, own []uint32) {
 	d, x := s.docs.at(ordinal), s.sessions.at(id)
 	d.session = id
@@ -71,7 +71,7 @@ func (s *Shelf) join(ordinal, id uint32, own []uint32) {
 	case x.terms != nil:
 		x.terms.addAll(own, 1)
 	case len(x.members) > s.tuning.smallSession:
-		x.terms = newTermCounts()
+		x.terms = new(newTermCounts())
 		for _, m := range x.members {
 			s.others = s.termsOf(m, s.others[:0])
 			x.terms.addAll(s.others, 1)
@@ -101,7 +101,7 @@ func (s *Shelf) seat(x *session, from int, follow bool) {
 	}
 }
 
-// leave takes a memory out of its session; own and s.counts as with join.
+// leave takes a memory out of its session; own and s.own as with join.
 func (s *Shelf) leave(ordinal uint32, own []uint32) {
 	d := s.docs.at(ordinal)
 	x := s.sessions.at(d.session)
@@ -121,9 +121,12 @@ func (s *Shelf) leave(ordinal uint32, own []uint32) {
 	s.heldBySessions += x.bytes()
 }
 
-// inSession marks a count in Shelf.counts: another member of the session has
-// the term.
+// inSession marks a count in Shelf.own: another member of the session has the
+// term.
 const inSession = 1 << 31
+
+// ownTermsKept is the room for a memory's own terms that is kept for the next.
+const ownTermsKept = 512
 
 // markShared marks those of a memory's own terms that another member has;
 // x.terms is without the memory's.
@@ -131,7 +134,7 @@ func (s *Shelf) markShared(x *session, ordinal uint32, own []uint32) {
 	if x.terms != nil {
 		for _, t := range own {
 			if x.terms.get(t) > 0 {
-				s.counts[t] |= inSession
+				s.own.mark(t)
 			}
 		}
 		return
@@ -142,9 +145,7 @@ func (s *Shelf) markShared(x *session, ordinal uint32, own []uint32) {
 		}
 		s.others = s.termsOf(m, s.others[:0])
 		for _, t := range s.others {
-			if s.counts[t] != 0 {
-				s.counts[t] |= inSession
-			}
+			s.own.mark(t)
 		}
 	}
 }
@@ -161,7 +162,7 @@ func (s *Shelf) markByLast(least, session uint32, own []uint32) bool {
 		if s.docs.at(last-1).session != session {
 			return false
 		}
-		s.counts[t] |= inSession
+		s.own.mark(t)
 	}
 	return true
 }
@@ -193,6 +194,30 @@ func (c *termCounts) slot(t uint32) int {
 
 func (c *termCounts) get(t uint32) uint32 { return uint32(c.table[c.slot(t)]) }
 
+// mark marks a count with inSession, where there is one.
+func (c *termCounts) mark(t uint32) {
+	if i := c.slot(t); c.table[i] != 0 {
+		c.table[i] |= inSession
+	}
+}
+
+// take returns a count, which is 0 from then on.
+func (c *termCounts) take(t uint32) uint32 {
+	i := c.slot(t)
+	n := uint32(c.table[i])
+	c.table[i] -= uint64(n)
+	return n
+}
+
+// reset forgets all counts, and the room that an uncommonly long memory took.
+func (c *termCounts) reset() {
+	if len(c.table) > ownTermsKept {
+		*c = newTermCounts()
+	}
+	clear(c.table)
+	c.used = 0
+}
+
 func (c *termCounts) addAll(terms []uint32, by int64) {
 	for _, t := range terms {
 		if c.used >= len(c.table)*3/4 {
@@ -217,4 +242,4 @@ func (c *termCounts) grow() {
 	}
 }
 
-func newTermCounts() *termCounts { return &termCounts{table: make([]uint64, 256)} }
+func newTermCounts() termCounts { return termCounts{table: make([]uint64, 16)} }

@@ -76,8 +76,8 @@ type contents struct {
 	tokens    uint64
 	languages []int
 
-	// counts is scratch of Apply, by term; all zero in between.
-	counts      []uint32
+	// own is scratch of Apply: how often each term occurs in the memory.
+	own         termCounts
 	ids, others []uint32
 	buf         []byte
 }
@@ -178,7 +178,7 @@ func New(model string) *Shelf {
 func newContents() contents {
 	c := contents{
 		vocabulary: newDictionary(), names: newDictionary(), sessionNames: newDictionary(), beginnings: newBeginnings(),
-		voices: newVoices(),
+		voices: newVoices(), own: newTermCounts(),
 	}
 	c.names.add("")
 	c.sessionNames.add("")
@@ -226,7 +226,7 @@ func (s *Shelf) Bytes() int64 {
 		n += s.dense[i].bytes()
 	}
 	n += mapEntry * int64(len(s.moved)+len(s.movedTo))
-	return n + 4*int64(cap(s.counts)+cap(s.ids)+cap(s.others)) + int64(cap(s.buf)) + 8*int64(cap(s.languages))
+	return n + 8*int64(cap(s.own.table)) + 4*int64(cap(s.ids)+cap(s.others)) + int64(cap(s.buf)) + 8*int64(cap(s.languages))
 }
 
 // Cost estimates the bytes that a memory adds to a shelf. It depends on the
@@ -365,11 +365,10 @@ func (s *Shelf) append(d detail, who person, terms *record.Terms, session uint32
 		s.join(o, session, s.ids)
 	}
 	for _, t := range s.ids {
-		tf := s.counts[t]
+		tf := s.own.take(t)
 		if tf == 0 {
 			continue
 		}
-		s.counts[t] = 0
 		x := s.terms.at(t)
 		x.memories++
 		if session != 0 && tf&inSession == 0 {
@@ -387,7 +386,7 @@ func (s *Shelf) append(d detail, who person, terms *record.Terms, session uint32
 }
 
 // analyse numbers the terms of a memory: it leaves them in s.ids, their bytes
-// in s.buf and how often each occurs in s.counts.
+// in s.buf and how often each occurs in s.own.
 func (s *Shelf) analyse(terms string) {
 	s.ids, s.buf = s.ids[:0], s.buf[:0]
 	for len(terms) > 0 {
@@ -400,12 +399,12 @@ func (s *Shelf) analyse(terms string) {
 		if id == s.terms.n {
 			s.terms.add(term{})
 			s.beginnings.add(t, id)
-			s.counts = append(s.counts, 0)
 		}
-		s.counts[id]++
 		s.ids = append(s.ids, id)
 		s.buf = appendTerm(s.buf, id)
 	}
+	s.own.reset()
+	s.own.addAll(s.ids, 1)
 }
 
 // A term in the forward index takes two bytes if its number is less than
@@ -527,18 +526,16 @@ func (s *Shelf) alive(o uint32) bool { return s.docs.at(o).session != dead }
 func (s *Shelf) kill(o uint32) {
 	d := s.docs.at(o)
 	s.ids = s.termsOf(o, s.ids[:0])
-	for _, t := range s.ids {
-		s.counts[t]++
-	}
+	s.own.reset()
+	s.own.addAll(s.ids, 1)
 	if d.session != 0 {
 		s.leave(o, s.ids)
 	}
 	for _, t := range s.ids {
-		n := s.counts[t]
+		n := s.own.take(t)
 		if n == 0 {
 			continue
 		}
-		s.counts[t] = 0
 		x := s.terms.at(t)
 		x.memories--
 		if d.session != 0 && n&inSession == 0 {
