@@ -438,7 +438,7 @@ func (x *scorer) cosine(o uint32) (float64, bool) {
 	most = v.cosine(x.query, first)
 	x.compared++
 	if v.several {
-		for i := first + 1; i < v.slots.n && v.slots.at(i).owner == o; i++ {
+		for i := first + 1; i < v.owners.n && *v.owners.at(i) == o; i++ {
 			most = max(most, v.cosine(x.query, i))
 			x.compared++
 		}

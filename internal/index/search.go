@@ -204,31 +204,31 @@ func (x *search) tick(n int) {
 func (x *search) estimate() {
 	v := &x.s.vectors
 	x.estimates = x.estimates[:0]
-	x.estimates = slices.Grow(x.estimates, int(v.slots.n))[:v.slots.n]
+	x.estimates = slices.Grow(x.estimates, int(v.owners.n))[:v.owners.n]
 	if x.exact() {
-		for i := range v.slots.n {
-			if v.slots.at(i).owner != none {
+		for i := range v.owners.n {
+			if *v.owners.at(i) != none {
 				x.estimates[i] = float32(v.cosine(x.query, i))
 			}
 		}
-		x.work.Vectors += int(v.slots.n)
+		x.work.Vectors += int(v.owners.n)
 		return
 	}
-	for i := uint32(0); i < v.slots.n; i += rowLen {
-		x.touched |= v.estimate(x.query, i, x.estimates[i:min(i+rowLen, v.slots.n)])
+	for i := uint32(0); i < v.owners.n; i += rowLen {
+		x.touched |= v.estimate(x.query, i, x.estimates[i:min(i+rowLen, v.owners.n)])
 		x.tick(rowLen)
 	}
 }
 
 // exact tells that all vectors are compared at full precision.
-func (x *search) exact() bool { return x.s.vectors.slots.n <= x.s.tuning.exactVectors }
+func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactVectors }
 
 // similarity returns the estimated cosine of a memory with vectors from the slot
 // first on.
 func (x *search) similarity(o, first uint32) float32 {
 	most := x.estimates[first]
 	if v := &x.s.vectors; v.several {
-		for i := first + 1; i < v.slots.n && v.slots.at(i).owner == o; i++ {
+		for i := first + 1; i < v.owners.n && *v.owners.at(i) == o; i++ {
 			most = max(most, x.estimates[i])
 		}
 	}

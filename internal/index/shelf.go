@@ -489,8 +489,8 @@ func (s *Shelf) move(o uint32, number uint64, terms *record.Terms) uint32 {
 	s.moved[s.docs.n], s.movedTo[number] = number, s.docs.n
 	to := s.append(d, person{s.user(o), s.speaker(o)}, terms, session)
 	if first != none {
-		for i := first; i < s.vectors.slots.n && s.vectors.slots.at(i).owner == o; i++ {
-			s.vectors.slots.at(i).owner = to
+		for i := first; i < s.vectors.owners.n && *s.vectors.owners.at(i) == o; i++ {
+			*s.vectors.owners.at(i) = to
 		}
 	}
 	*s.vectors.first.at(to) = first

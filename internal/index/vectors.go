@@ -18,10 +18,10 @@ type vectors struct {
 	rotation  rotation
 	codes     rows[uint64]
 	values    rows[byte]
-	slots     column[slot]
-	// factors turn a code's product with a query into a cosine. They are apart from
-	// the slots because a search reads all of them.
+	// factors turn a code's product with a query into a cosine.
 	factors column[float32]
+	// owners are the memories that the slots belong to, none once that is dead.
+	owners column[uint32]
 	// first is each memory's first slot, or none.
 	first column[uint32]
 	// several is true where some memory has, or had, more than one vector.
@@ -36,13 +36,6 @@ type vectors struct {
 	code []uint64
 }
 
-// A slot belongs to a memory, or to none once that is dead.
-type slot struct {
-	owner uint32
-	// inverse is the inverse length of the values as they are kept.
-	inverse float32
-}
-
 const none = math.MaxUint32
 
 // Values of 32-bit floats are kept as integers of 10 bits, four in five bytes: of
@@ -51,7 +44,6 @@ const none = math.MaxUint32
 const (
 	packedBits = 10
 	packedMax  = 1<<(packedBits-1) - 1
-	packedBias = 1 << (packedBits - 1)
 	packedMask = 1<<packedBits - 1
 	packedSize = 5 // bytes of a group of four
 )
@@ -83,12 +75,12 @@ func (v *vectors) add(ordinal uint32, dimension int, element lembra.Element, dat
 	if v.dimension == 0 {
 		v.init(dimension, element)
 	}
-	first := v.slots.n
+	first := v.owners.n
 	size := dimension * element.Size()
 	for ; len(data) > 0; data = data[size:] {
 		v.keep(ordinal, element, data[:size])
 	}
-	if v.slots.n-first > 1 {
+	if v.owners.n-first > 1 {
 		v.several = true
 	}
 	return first
@@ -96,43 +88,43 @@ func (v *vectors) add(ordinal uint32, dimension int, element lembra.Element, dat
 
 func (v *vectors) keep(ordinal uint32, element lembra.Element, data []byte) {
 	decode(element, data, v.unit)
-	square := 0
 	if v.element == lembra.Float32 {
-		square = pack(v.row, v.unit)
+		pack(v.row, v.unit)
 	} else {
-		square = toInt8(v.row, v.unit, element)
+		toInt8(v.row, v.unit, element)
 	}
 	v.values.add(v.row)
-	x := slot{owner: ordinal}
-	if square > 0 {
-		x.inverse = float32(1 / math.Sqrt(float64(square)))
-	}
-	for i := range v.unit {
-		v.unit[i] *= x.inverse
-		v.sum[i] += float64(v.unit[i])
-	}
-	v.count++
+	v.addToSum(1)
 	v.factors.add(v.rotation.encode(v.unit, v.work, v.code))
 	v.codes.add(v.code)
-	v.slots.add(x)
+	v.owners.add(ordinal)
+}
+
+// addToSum makes v.unit a unit vector, and adds it to the sum, or takes it away.
+func (v *vectors) addToSum(sign int) {
+	inverse := float32(0)
+	if norm := length(v.unit); norm > 0 {
+		inverse = float32(1 / norm)
+	}
+	for i := range v.unit {
+		v.unit[i] *= inverse
+		v.sum[i] += float64(sign) * float64(v.unit[i])
+	}
+	v.count += sign
 }
 
 // remove makes the slots of a memory, from first on, nobody's.
 func (v *vectors) remove(first uint32) {
-	owner := v.slots.at(first).owner
-	for i := first; i < v.slots.n && v.slots.at(i).owner == owner; i++ {
-		x := v.slots.at(i)
+	owner := *v.owners.at(first)
+	for i := first; i < v.owners.n && *v.owners.at(i) == owner; i++ {
 		v.unpack(v.values.at(i), v.unit)
-		for j, u := range v.unit {
-			v.sum[j] -= float64(u * x.inverse)
-		}
-		v.count--
-		x.owner = none
+		v.addToSum(-1)
+		*v.owners.at(i) = none
 	}
 }
 
 func (v *vectors) bytes() int64 {
-	n := v.codes.bytes() + v.values.bytes() + v.slots.bytes() + v.factors.bytes() + v.first.bytes()
+	n := v.codes.bytes() + v.values.bytes() + v.owners.bytes() + v.factors.bytes() + v.first.bytes()
 	return n + int64(8*cap(v.sum)+cap(v.row)+4*cap(v.unit)+4*cap(v.work)+8*cap(v.code)) + v.rotation.bytes()
 }
 
@@ -181,9 +173,8 @@ func scaleTo(most float32, x []float32) float32 {
 	return scale
 }
 
-// toInt8 writes a vector as bytes. x becomes what is written, whose squares it
-// returns the sum of.
-func toInt8(row []byte, x []float32, element lembra.Element) (square int) {
+// toInt8 writes a vector as bytes. x becomes what is written.
+func toInt8(row []byte, x []float32, element lembra.Element) {
 	scale := float32(1)
 	if element != lembra.Int8 {
 		scale = scaleTo(math.MaxInt8, x)
@@ -191,13 +182,11 @@ func toInt8(row []byte, x []float32, element lembra.Element) (square int) {
 	for i, f := range x {
 		a := round(f * scale)
 		row[i], x[i] = byte(int8(a)), float32(a)
-		square += int(a) * int(a)
 	}
-	return square
 }
 
 // pack writes a vector as integers of 10 bits; otherwise like toInt8.
-func pack(row []byte, x []float32) (square int) {
+func pack(row []byte, x []float32) {
 	scale := scaleTo(packedMax, x)
 	for at := 0; at < len(x); at += 4 {
 		group := x[at:min(at+4, len(x))]
@@ -205,14 +194,12 @@ func pack(row []byte, x []float32) (square int) {
 		for i, f := range group {
 			a := round(f * scale)
 			group[i] = float32(a)
-			square += int(a) * int(a)
-			bits |= uint64(a+packedBias) << (i * packedBits)
+			bits |= uint64(a&packedMask) << (i * packedBits)
 		}
 		to := row[at/4*packedSize:][:packedSize]
 		binary.LittleEndian.PutUint32(to, uint32(bits))
 		to[4] = byte(bits >> 32)
 	}
-	return square
 }
 
 // group reads four values of a row; only the lowest 40 bits count.
@@ -221,6 +208,12 @@ func group(row []byte) uint64 {
 		return binary.LittleEndian.Uint64(row)
 	}
 	return uint64(binary.LittleEndian.Uint32(row)) | uint64(row[4])<<32
+}
+
+// packed returns one of a group's four values.
+func packed(group uint64, at int) int64 {
+	const unused = 64 - packedBits
+	return int64(group<<(unused-at*packedBits)) >> unused // with its sign
 }
 
 func round(f float32) int32 {
@@ -237,8 +230,7 @@ func (v *vectors) unpack(row []byte, into []float32) {
 		return
 	}
 	for i := range into {
-		bits := group(row[i/4*packedSize:])
-		into[i] = float32(int32(bits>>(i%4*packedBits)&packedMask) - packedBias)
+		into[i] = float32(packed(group(row[i/4*packedSize:]), i%4))
 	}
 }
 
@@ -256,7 +248,6 @@ const (
 // it.
 type queryVector struct {
 	unit []float64
-	sum  float64
 	// The levels are odd numbers: of each plane the bit says whether 1, 2 and so on
 	// is added or taken away.
 	planes [queryPlanes][]uint64
@@ -278,7 +269,6 @@ func (v *vectors) prepare(e *lembra.Embedding) *queryVector {
 	for i, f := range x {
 		q.unit[i] = float64(f) / norm
 		x[i] = float32(q.unit[i])
-		q.sum += q.unit[i]
 	}
 	rotated := make([]float32, v.rotation.size)
 	v.rotation.rotate(x, rotated)
@@ -349,30 +339,41 @@ func (q *queryVector) estimate256(codes []uint64, factors, out []float32) {
 func (v *vectors) cosine(q *queryVector, at uint32) float64 {
 	row, x := v.values.at(at), q.unit
 	var s0, s1, s2, s3 float64
+	square := int64(0)
 	if v.element != lembra.Float32 {
-		for len(x) >= 4 && len(row) >= 4 {
-			s0 += x[0] * float64(int8(row[0]))
-			s1 += x[1] * float64(int8(row[1]))
-			s2 += x[2] * float64(int8(row[2]))
-			s3 += x[3] * float64(int8(row[3]))
-			x, row = x[4:], row[4:]
+		for ; len(x) >= 4 && len(row) >= 4; x, row = x[4:], row[4:] {
+			a, b, c, d := int64(int8(row[0])), int64(int8(row[1])), int64(int8(row[2])), int64(int8(row[3]))
+			s0 += x[0] * float64(a)
+			s1 += x[1] * float64(b)
+			s2 += x[2] * float64(c)
+			s3 += x[3] * float64(d)
+			square += a*a + b*b + c*c + d*d
 		}
 		for i := range x {
-			s0 += x[i] * float64(int8(row[i]))
+			a := int64(int8(row[i]))
+			s0 += x[i] * float64(a)
+			square += a * a
 		}
-		return (s0 + s1 + s2 + s3) * float64(v.slots.at(at).inverse)
+	} else {
+		for ; len(x) >= 4; x, row = x[4:], row[packedSize:] {
+			g := group(row)
+			a, b, c, d := packed(g, 0), packed(g, 1), packed(g, 2), packed(g, 3)
+			s0 += x[0] * float64(a)
+			s1 += x[1] * float64(b)
+			s2 += x[2] * float64(c)
+			s3 += x[3] * float64(d)
+			square += a*a + b*b + c*c + d*d
+		}
+		for i := range x {
+			a := packed(group(row), i)
+			s0 += x[i] * float64(a)
+			square += a * a
+		}
 	}
-	for ; len(x) >= 4; x, row = x[4:], row[packedSize:] {
-		bits := group(row)
-		s0 += x[0] * float64(int32(bits&packedMask))
-		s1 += x[1] * float64(int32(bits>>packedBits&packedMask))
-		s2 += x[2] * float64(int32(bits>>(2*packedBits)&packedMask))
-		s3 += x[3] * float64(int32(bits>>(3*packedBits)&packedMask))
+	if square == 0 {
+		return 0
 	}
-	for i := range x {
-		s0 += x[i] * float64(int32(group(row)>>(i*packedBits)&packedMask))
-	}
-	return (s0 + s1 + s2 + s3 - packedBias*q.sum) * float64(v.slots.at(at).inverse)
+	return (s0 + s1 + s2 + s3) / math.Sqrt(float64(square))
 }
 
 // A rotation turns vectors about, the same way each, so that no dimension says

@@ -144,8 +144,8 @@ func TestEstimateOfFew(t *testing.T) {
 func TestShortestVector(t *testing.T) {
 	x := []float32{math.SmallestNonzeroFloat32, 0, 0, 0}
 	row := make([]byte, packedSize)
-	if square := pack(row, x); square != 0 {
-		t.Errorf("packed with a square of %d, want 0", square)
+	if pack(row, x); length(x) != 0 {
+		t.Errorf("packed as %v, want zeros", x)
 	}
 }
 
