@@ -39,13 +39,12 @@ func (r *Reading) Traits() Traits {
 // of a word, as in the address of a page, it is none.
 func asks(s string) bool {
 	for {
-		i := strings.IndexAny(s, "?？؟")
+		i := strings.IndexByte(s, '?')
 		if i < 0 {
-			return false
+			return strings.Contains(s, "？") || strings.Contains(s, "؟")
 		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		s = s[i+size:]
-		if next, _ := utf8.DecodeRuneInString(s); r != '?' || !unicode.IsLetter(next) && !unicode.IsDigit(next) {
+		s = s[i+1:]
+		if next, _ := utf8.DecodeRuneInString(s); !unicode.IsLetter(next) && !unicode.IsDigit(next) {
 			return true
 		}
 	}

@@ -21,7 +21,7 @@ type reader struct {
 }
 
 // wordsMax is how many words a reader remembers at most; a power of two.
-const wordsMax = 1 << 17
+const wordsMax = 1 << 18
 
 // A word is one that was seen, with its rows. It never changes.
 type word struct {
