@@ -11,6 +11,7 @@ import (
 
 	"lembra"
 	"lembra/internal/engine"
+	"lembra/internal/index"
 	"lembra/internal/storetest"
 )
 
@@ -153,4 +154,28 @@ func recallAt10(t *testing.T, e *engine.Engine, questions []locomoQuestion, mode
 		n++
 	}
 	return sum / float64(n)
+}
+
+// A query is compared by meaning without the names of the speakers whom it names.
+func TestNamesMeanNothing(t *testing.T) {
+	score := func(query string, without index.Rules) float64 {
+		e := open(t, storetest.NewMemory(), func(o *engine.Options) { o.Without = without })
+		must[lembra.Memorized](t)(memorize(t, e, "", lembra.MemorizeRequest{
+			AgentID: "a", Content: "We anchored near the harbour at dawn.", Speaker: "Caroline",
+		}))
+		got := must[lembra.RecallResponse](t)(e.Recall(t.Context(), tenant(acme), lembra.Query{
+			AgentID: "a", Query: query, Mode: lembra.ModeSemantic, TopK: 1,
+		}))
+		if len(got.Results) != 1 {
+			t.Fatalf("%q finds %+v, want the memory", query, got.Results)
+		}
+		return got.Results[0].Score
+	}
+	named, plain := score("Where was Caroline's harbour?", 0), score("Where was harbour?", 0)
+	if named != plain {
+		t.Errorf("with the name it is a cosine of %v, want %v as without", named, plain)
+	}
+	if left := score("Where was Caroline's harbour?", index.Names); left >= plain {
+		t.Errorf("without the rule it is a cosine of %v, want less than %v", left, plain)
+	}
 }

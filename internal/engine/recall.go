@@ -110,11 +110,6 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 	if query.Weights != nil {
 		q.Weights = *query.Weights
 	}
-	if query.Mode != lembra.ModeLexical {
-		if err := embedQuery(ctx, q, query.Query, e.models.serving()); err != nil {
-			return nil, err
-		}
-	}
 	languages, err := e.languages(ctx, logs)
 	if err != nil {
 		return nil, err
@@ -134,12 +129,18 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 			return nil, err
 		}
 	}
+	meant := all.Meant(q, query.Query)
+	if query.Mode != lembra.ModeLexical {
+		if err := embedQuery(ctx, q, meant, e.models.serving()); err != nil {
+			return nil, err
+		}
+	}
 	var hits []recalled
 	for _, log := range logs {
 		var failed error
 		if err := e.shelves.read(ctx, log, func(s *index.Shelf) {
 			if m := e.models.of(s.Model()); q.Vector != nil && q.Vector.Model != s.Model() && m != nil {
-				if failed = embedQuery(ctx, q, query.Query, m); failed != nil {
+				if failed = embedQuery(ctx, q, meant, m); failed != nil {
 					return
 				}
 			}

@@ -141,6 +141,35 @@ func TestSpeakersGone(t *testing.T) {
 	}
 }
 
+// The names of those whom a question names are no part of what it means.
+func TestMeant(t *testing.T) {
+	a := text.NewAnalyzer(nil)
+	s := conversation(t, turn{"Ana Lima", "cat", 0}, turn{"Ana Costa", "dog", 0}, turn{"Rui", "cat", 0})
+	for query, want := range map[string]string{
+		"Where did Rui's cat go?":        "Where did  cat go?",
+		"the cat of Ana Lima and of rui": "the cat of   and of ",
+		"Rui, RUI: the cat!":             ", : the cat!",
+		"the cat of Maria":               "the cat of Maria",
+		"Rui":                            "Rui", // else nothing is left
+		"and Rui?":                       "and Rui?",
+	} {
+		q := &Query{Mode: lembra.ModeHybrid, Words: a.Query(query, []text.Language{text.English}).Words, VectorWeight: .5}
+		f := s.Frequencies(q)
+		if got := f.Meant(q, query); got != want {
+			t.Errorf("%q means %q, want %q", query, got, want)
+		}
+		q.Without = Names
+		if got := f.Meant(q, query); got != query {
+			t.Errorf("%q means %q without the rule", query, got)
+		}
+	}
+	q := &Query{Words: words("cat", "rui")}
+	f := s.Frequencies(q)
+	near(t, "weight without the name", f.scale(q), math.Log(1+1.5/2.5))
+	q.Without = Names
+	near(t, "weight with it", f.scale(q), math.Log(1+1.5/2.5)+math.Log(1+3.5/.5))
+}
+
 // A factor does not make more of what counts against a memory.
 func TestFactorOfLess(t *testing.T) {
 	s := New(testModel)

@@ -107,15 +107,18 @@ func usedTerms(terms []TermFrequency) bool {
 	return slices.ContainsFunc(terms, func(t TermFrequency) bool { return t.Memories > 0 })
 }
 
-// scale is what the weights of vectors, recency and importance are a share of:
-// the summed weight of the query's words. A query without words has scale 1.
-func (f *Frequencies) scale() float64 {
+// scale is what the weights of vectors, recency and importance are a share of: the
+// summed weight of the query's words, names of speakers aside. A query without words
+// has scale 1.
+func (f *Frequencies) scale(q *Query) float64 {
 	if len(f.Terms) == 0 {
 		return 1
 	}
-	sum := 0.0
+	sum, names := 0.0, f.names(q)
 	for i := range f.Terms {
-		sum += f.wordIDFs(i).idf
+		if names>>i&1 == 0 {
+			sum += f.wordIDFs(i).idf
+		}
 	}
 	return sum
 }
@@ -150,8 +153,6 @@ func (s *Shelf) Frequencies(q *Query) Frequencies {
 			f.Pairs[i] = uint64(len(found))
 		}
 	}
-	if !q.Without.has(Speakers) {
-		f.Named = s.named(q.Words)
-	}
+	f.Named = s.named(q.Words)
 	return f
 }

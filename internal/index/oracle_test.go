@@ -277,9 +277,6 @@ func folded(name string) []string {
 // named returns the speakers whom the query names, each at the most once, without
 // those of whom it names less than of another.
 func (s *oracle) named(q *Query) []Voice {
-	if q.Without.has(Speakers) {
-		return nil
-	}
 	masks := map[string]uint64{}
 	for _, m := range s.mem {
 		for i, w := range q.Words {
@@ -308,17 +305,25 @@ func rarity(n, df uint64) float64 {
 }
 
 // summed is the summed weight of the query's words: of each, that of its rarest
-// term in use, and where none is, that of one in no memory.
+// term in use, and where none is, that of one in no memory. Words that name speakers
+// weigh nothing beside others.
 func summed(q *Query, f *Frequencies) float64 {
 	if len(q.Words) == 0 {
 		return 1
 	}
-	sum := 0.0
+	sum, others, count := 0.0, 0.0, 0
 	for i := range q.Words {
 		word, _ := weights(f, i)
 		sum += word
+		if !slices.ContainsFunc(f.Named, func(v Voice) bool { return v.Words&(1<<i) != 0 }) {
+			others += word
+			count++
+		}
 	}
-	return sum
+	if count == 0 || q.Without.has(Names) {
+		return sum
+	}
+	return others
 }
 
 // weights are those of a word of the query, in memories and in sessions.
@@ -587,7 +592,7 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 		if traits&text.Timed != 0 && q.When && !q.Without.has(Times) {
 			e.Time = .3 * sum
 		}
-		if name := voice(f); name != "" && strings.Join(folded(m.put.Speaker), " ") == name {
+		if name := voice(f); name != "" && !q.Without.has(Speakers) && strings.Join(folded(m.put.Speaker), " ") == name {
 			e.Speaker = .4 * sum
 		}
 	}

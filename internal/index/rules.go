@@ -35,13 +35,16 @@ const (
 	// Passages: what the best passage of a long memory says counts as that of a
 	// short one does.
 	Passages
+	// Names: the names of speakers are no part of what the query means; they are not
+	// among what its vector is made of.
+	Names
 
-	allRules = Passages<<1 - 1
+	allRules = Names<<1 - 1
 )
 
 // RuleNames returns the names of all rules, in the order of their bits.
 func RuleNames() []string {
-	return []string{"neighbours", "session", "pairs", "answers", "speakers", "times", "questions", "unseen", "meanings", "passages"}
+	return []string{"neighbours", "session", "pairs", "answers", "speakers", "times", "questions", "unseen", "meanings", "passages", "names"}
 }
 
 // ParseRules returns the rules of these names; "all" is all of them.

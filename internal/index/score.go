@@ -140,7 +140,7 @@ func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	x.beginPassages()
 	x.scale = 1
 	if x.lexical {
-		x.scale = f.scale()
+		x.scale = f.scale(q)
 		x.addWords(q)
 		x.addPairs(q)
 		x.beginFactor(q)

@@ -141,3 +141,27 @@ func (s *Shelf) alone(words []text.Word, named []Voice) []uint32 {
 		return s.voices.speakers[number].name != named[0].Name
 	})
 }
+
+// names has a bit for each word of the question that names a speaker, of the first
+// 64; none where it has no other words.
+func (f *Frequencies) names(q *Query) uint64 {
+	mask := uint64(0)
+	for _, v := range f.Named {
+		mask |= v.Words
+	}
+	if q.Without.has(Names) || bits.OnesCount64(mask) == len(q.Words) {
+		return 0
+	}
+	return mask
+}
+
+// Meant returns what of a query's text its vector is to be made of: all but the
+// names of speakers. What they said seldom has their names in it, and what others
+// say to them has.
+func (f *Frequencies) Meant(q *Query, query string) string {
+	var names []string
+	for mask := f.names(q); mask != 0; mask &= mask - 1 {
+		names = append(names, q.Words[bits.TrailingZeros64(mask)].Text)
+	}
+	return text.Without(query, names)
+}

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -47,6 +48,24 @@ func (sc *Scanner) surface() string {
 		s = strings.TrimSuffix(s, ending)
 	}
 	return s
+}
+
+// Without returns a text without any occurrence of some words, which are folded.
+func Without(s string, words []string) string {
+	if len(words) == 0 {
+		return s
+	}
+	var sc Scanner
+	var rest strings.Builder
+	from := 0
+	for sc.Reset(s); sc.Next(); {
+		if slices.Contains(words, string(sc.Word())) {
+			rest.WriteString(s[from:sc.from])
+			from = sc.pos
+		}
+	}
+	rest.WriteString(s[from:])
+	return rest.String()
 }
 
 // Stop tells whether the current word is a stop word of English or Portuguese.

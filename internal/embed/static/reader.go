@@ -12,7 +12,7 @@ import (
 //
 // A word has two places by its hash: a new one takes the first and moves who was
 // there to the second. So the memory needs no lock (a race loses a word, no more),
-// and it is bounded at some 10 MB.
+// and it is bounded at some 20 MB.
 type reader struct {
 	table   *table
 	letters *letters
