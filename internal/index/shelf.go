@@ -164,7 +164,7 @@ type tuning struct {
 }
 
 func defaultTuning() tuning {
-	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2.5, yieldEvery: 1 << 15}
+	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2, yieldEvery: 1 << 15}
 }
 
 // Model names the model whose vectors the shelf keeps.
