@@ -63,7 +63,8 @@ type Explanation struct {
 	// Vector is the weighted similarity of the vectors, with the share that the
 	// memories right before and behind have in it.
 	Vector float64 `json:"vector"`
-	// Cosine is the bare cosine of query and memory.
+	// Cosine is the bare cosine of the memory and of the query, without the names by
+	// which that calls speakers.
 	Cosine float64 `json:"cosine"`
 	// Speaker, Time and Question are shares of the sum of the parts above, where
 	// that is positive: more where the query names the speaker alone, more where

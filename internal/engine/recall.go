@@ -129,8 +129,9 @@ func (e *Engine) search(ctx context.Context, logs []record.LogID, query *lembra.
 			return nil, err
 		}
 	}
-	meant := all.Meant(q, query.Query)
+	meant := ""
 	if query.Mode != lembra.ModeLexical {
+		meant = all.Meant(q, query.Query)
 		if err := embedQuery(ctx, q, meant, e.models.serving()); err != nil {
 			return nil, err
 		}

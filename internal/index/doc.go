@@ -14,8 +14,8 @@
 // behind in the session. That sum is multiplied by a factor: more
 // for the only speaker whom the query names and for a time where it asks for one,
 // less for a question. A word stands also for terms that mean nearly the same, and
-// one that was never used for those that begin alike. The names of speakers are no
-// part of a query's vector: see [Frequencies.Meant]. [Rules] names the parts, any
+// one that was never used for those that begin alike. The names by which
+// it calls speakers are no part of a query's vector: see [Frequencies.Meant]. [Rules] names the parts, any
 // of which can be left out. Each version of a memory has an ordinal; the postings
 // of a term are ordinals, and beside them stands a forward index of each memory's
 // terms in order, from which a single memory is scored and, when it goes, taken out

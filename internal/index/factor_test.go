@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -141,33 +142,60 @@ func TestSpeakersGone(t *testing.T) {
 	}
 }
 
-// The names of those whom a question names are no part of what it means.
+// The names by which a question calls speakers are no part of what it means.
 func TestMeant(t *testing.T) {
 	a := text.NewAnalyzer(nil)
-	s := conversation(t, turn{"Ana Lima", "cat", 0}, turn{"Ana Costa", "dog", 0}, turn{"Rui", "cat", 0})
-	for query, want := range map[string]string{
-		"Where did Rui's cat go?":        "Where did  cat go?",
-		"the cat of Ana Lima and of rui": "the cat of   and of ",
-		"Rui, RUI: the cat!":             ", : the cat!",
-		"the cat of Maria":               "the cat of Maria",
-		"Rui":                            "Rui", // else nothing is left
-		"and Rui?":                       "and Rui?",
-	} {
-		q := &Query{Mode: lembra.ModeHybrid, Words: a.Query(query, []text.Language{text.English}).Words, VectorWeight: .5}
+	s := conversation(t, turn{"Ana Lima", "cat", 0}, turn{"Customer Support", "dog", 0}, turn{"Rui", "cat", 0}, turn{"12", "cat", 0}, turn{"中", "cat", 0})
+	meant := func(query string, without Rules, more ...*Shelf) (string, *Query, Frequencies) {
+		q := &Query{
+			Mode: lembra.ModeHybrid, VectorWeight: .5, Without: without,
+			Words: a.Query(query, []text.Language{text.English}).Words,
+		}
 		f := s.Frequencies(q)
-		if got := f.Meant(q, query); got != want {
+		for _, m := range more {
+			f.Add(m.Frequencies(q))
+		}
+		return f.Meant(q, query), q, f
+	}
+	for query, want := range map[string]string{
+		"Where did Rui's cat go?":                "Where did  cat go?",
+		"the cat of Ana Lima and of RUI":         "the cat of   and of ",
+		"where did ana's cat go":                 "where did  cat go", // nothing has a capital
+		"Did ana's cat go to Porto":              "Did ana's cat go to Porto",
+		"Rui, rui: the cat!":                     ", : the cat!",
+		"the cat of Maria":                       "the cat of Maria",
+		"which plans support cats":               "which plans support cats",
+		"the cats of Customer Support":           "the cats of  ",
+		"12 cats, 中":                             "12 cats, 中",
+		"Rui":                                    "Rui", // else nothing is left
+		"and Rui?":                               "and Rui?",
+		strings.Repeat("a1b ", 70) + "Rui":       strings.Repeat("a1b ", 70),
+		strings.Join(distinct(64), " ") + " Rui": strings.Join(distinct(64), " ") + " Rui",
+	} {
+		if got, _, _ := meant(query, 0); got != want {
 			t.Errorf("%q means %q, want %q", query, got, want)
 		}
-		q.Without = Names
-		if got := f.Meant(q, query); got != query {
+		if got, _, _ := meant(query, Names); got != query {
 			t.Errorf("%q means %q without the rule", query, got)
 		}
 	}
-	q := &Query{Words: words("cat", "rui")}
-	f := s.Frequencies(q)
-	near(t, "weight without the name", f.scale(q), math.Log(1+1.5/2.5))
-	q.Without = Names
-	near(t, "weight with it", f.scale(q), math.Log(1+1.5/2.5)+math.Log(1+3.5/.5))
+	other := conversation(t, turn{"Maria", "dog", 0})
+	if got, _, _ := meant("the cat of Maria", 0, other); got != "the cat of " {
+		t.Errorf("where another agent has her it means %q", got)
+	}
+	_, q, f := meant("Rui's cat", 0)
+	cat, rui := math.Log(1+1.5/4.5), math.Log(1+5.5/.5)
+	near(t, "weight of the words", f.scale(0), cat+rui)
+	near(t, "weight without the name", f.scale(f.names(q)), cat)
+}
+
+// distinct returns n words.
+func distinct(n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf("w%dx", i)
+	}
+	return all
 }
 
 // A factor does not make more of what counts against a memory.

@@ -108,15 +108,15 @@ func usedTerms(terms []TermFrequency) bool {
 }
 
 // scale is what the weights of vectors, recency and importance are a share of: the
-// summed weight of the query's words, names of speakers aside. A query without words
-// has scale 1.
-func (f *Frequencies) scale(q *Query) float64 {
+// summed weight of the query's words, but for some, a bit for each of the first 64. A
+// query without words has scale 1.
+func (f *Frequencies) scale(without uint64) float64 {
 	if len(f.Terms) == 0 {
 		return 1
 	}
-	sum, names := 0.0, f.names(q)
+	sum := 0.0
 	for i := range f.Terms {
-		if names>>i&1 == 0 {
+		if without>>i&1 == 0 {
 			sum += f.wordIDFs(i).idf
 		}
 	}

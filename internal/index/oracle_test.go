@@ -305,9 +305,9 @@ func rarity(n, df uint64) float64 {
 }
 
 // summed is the summed weight of the query's words: of each, that of its rarest
-// term in use, and where none is, that of one in no memory. Words that name speakers
-// weigh nothing beside others.
-func summed(q *Query, f *Frequencies) float64 {
+// term in use, and where none is, that of one in no memory. Without names, words that
+// call a speaker by name weigh nothing beside others.
+func summed(q *Query, f *Frequencies, names bool) float64 {
 	if len(q.Words) == 0 {
 		return 1
 	}
@@ -315,15 +315,26 @@ func summed(q *Query, f *Frequencies) float64 {
 	for i := range q.Words {
 		word, _ := weights(f, i)
 		sum += word
-		if !slices.ContainsFunc(f.Named, func(v Voice) bool { return v.Words&(1<<i) != 0 }) {
+		if !slices.ContainsFunc(f.Named, func(v Voice) bool { return v.Words&(1<<i) != 0 && called(q, v) }) {
 			others += word
 			count++
 		}
 	}
-	if count == 0 || q.Without.has(Names) {
+	if names || count == 0 || q.Without.has(Names) {
 		return sum
 	}
 	return others
+}
+
+// called tells whether the query calls a speaker by name.
+func called(q *Query, v Voice) bool {
+	upper := func(w text.Word) bool { return strings.ToUpper(w.Surface[:1]) == w.Surface[:1] && w.Surface[0] > '9' }
+	for _, w := range q.Words {
+		if w.Text == strings.Fields(v.Name)[0] && len(w.Text) > 1 {
+			return upper(w) || !slices.ContainsFunc(q.Words, upper)
+		}
+	}
+	return false
 }
 
 // weights are those of a word of the query, in memories and in sessions.
@@ -470,7 +481,7 @@ func (s *oracle) beside(q *Query, m *memory, session []*memory, query []float64,
 
 func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, query []float64, mean float64) (lembra.Explanation, bool) {
 	e := lembra.Explanation{Terms: map[string]float64{}}
-	scale := summed(q, f)
+	scale, ofVectors := summed(q, f, true), summed(q, f, false)
 	hasVector := false
 	if query != nil && len(m.vectors) > 0 {
 		hasVector = true
@@ -578,7 +589,7 @@ func (s *oracle) score(q *Query, f *Frequencies, m *memory, session []*memory, q
 			return e, false
 		}
 		if hasVector {
-			e.Vector = q.VectorWeight * scale * (e.Cosine - mean + s.beside(q, m, session, query, mean))
+			e.Vector = q.VectorWeight * ofVectors * (e.Cosine - mean + s.beside(q, m, session, query, mean))
 			if q.Foreign {
 				e.Vector *= 2
 			}

@@ -35,8 +35,8 @@ const (
 	// Passages: what the best passage of a long memory says counts as that of a
 	// short one does.
 	Passages
-	// Names: the names of speakers are no part of what the query means; they are not
-	// among what its vector is made of.
+	// Names: the names by which the query calls speakers are no part of what it means:
+	// its vector and the weight of vectors are made of its other words.
 	Names
 
 	allRules = Names<<1 - 1

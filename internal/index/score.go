@@ -140,14 +140,14 @@ func (x *scorer) begin(s *Shelf, q *Query, f *Frequencies) {
 	x.beginPassages()
 	x.scale = 1
 	if x.lexical {
-		x.scale = f.scale(q)
+		x.scale = f.scale(0)
 		x.addWords(q)
 		x.addPairs(q)
 		x.beginFactor(q)
 	}
 	x.vectorWeight = 1
 	if x.lexical {
-		x.vectorWeight = q.VectorWeight * x.scale
+		x.vectorWeight = q.VectorWeight * f.scale(f.names(q))
 		if q.Foreign {
 			x.vectorWeight *= foreignVectors
 		}

@@ -125,9 +125,6 @@ func (s *Shelf) leave(ordinal uint32, own []uint32) {
 // term.
 const inSession = 1 << 31
 
-// ownTermsKept is the room for a memory's own terms that is kept for the next.
-const ownTermsKept = 512
-
 // markShared marks those of a memory's own terms that another member has;
 // x.terms is without the memory's.
 func (s *Shelf) markShared(x *session, ordinal uint32, own []uint32) {
@@ -201,21 +198,26 @@ func (c *termCounts) mark(t uint32) {
 	}
 }
 
-// take returns a count, which is 0 from then on.
-func (c *termCounts) take(t uint32) uint32 {
-	i := c.slot(t)
-	n := uint32(c.table[i])
-	c.table[i] -= uint64(n)
-	return n
+// reset forgets all counts and makes room for those of n terms.
+func (c *termCounts) reset(n int) {
+	size := termCountsMin
+	for size*3/4 <= n {
+		size *= 2
+	}
+	if c.used = 0; len(c.table) < size || len(c.table) > 16*size {
+		c.table = make([]uint64, size)
+	} else {
+		clear(c.table)
+	}
 }
 
-// reset forgets all counts, and the room that an uncommonly long memory took.
-func (c *termCounts) reset() {
-	if len(c.table) > ownTermsKept {
-		*c = newTermCounts()
+// all yields the terms and their counts.
+func (c *termCounts) all(yield func(term, count uint32) bool) {
+	for _, e := range c.table {
+		if e != 0 && !yield(uint32(e>>32)-1, uint32(e)) {
+			return
+		}
 	}
-	clear(c.table)
-	c.used = 0
 }
 
 func (c *termCounts) addAll(terms []uint32, by int64) {
@@ -242,4 +244,7 @@ func (c *termCounts) grow() {
 	}
 }
 
-func newTermCounts() termCounts { return termCounts{table: make([]uint64, 16)} }
+// termCountsMin is the room of the smallest table.
+const termCountsMin = 16
+
+func newTermCounts() termCounts { return termCounts{table: make([]uint64, termCountsMin)} }

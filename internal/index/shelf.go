@@ -164,7 +164,7 @@ type tuning struct {
 }
 
 func defaultTuning() tuning {
-	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2, yieldEvery: 1 << 15}
+	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2.5, yieldEvery: 1 << 15}
 }
 
 // Model names the model whose vectors the shelf keeps.
@@ -364,11 +364,7 @@ func (s *Shelf) append(d detail, who person, terms *record.Terms, session uint32
 	if session != 0 {
 		s.join(o, session, s.ids)
 	}
-	for _, t := range s.ids {
-		tf := s.own.take(t)
-		if tf == 0 {
-			continue
-		}
+	for t, tf := range s.own.all {
 		x := s.terms.at(t)
 		x.memories++
 		if session != 0 && tf&inSession == 0 {
@@ -403,7 +399,7 @@ func (s *Shelf) analyse(terms string) {
 		s.ids = append(s.ids, id)
 		s.buf = appendTerm(s.buf, id)
 	}
-	s.own.reset()
+	s.own.reset(len(s.ids))
 	s.own.addAll(s.ids, 1)
 }
 
@@ -526,16 +522,12 @@ func (s *Shelf) alive(o uint32) bool { return s.docs.at(o).session != dead }
 func (s *Shelf) kill(o uint32) {
 	d := s.docs.at(o)
 	s.ids = s.termsOf(o, s.ids[:0])
-	s.own.reset()
+	s.own.reset(len(s.ids))
 	s.own.addAll(s.ids, 1)
 	if d.session != 0 {
 		s.leave(o, s.ids)
 	}
-	for _, t := range s.ids {
-		n := s.own.take(t)
-		if n == 0 {
-			continue
-		}
+	for t, n := range s.own.all {
 		x := s.terms.at(t)
 		x.memories--
 		if d.session != 0 && n&inSession == 0 {

@@ -333,7 +333,9 @@ func drawQuery(t *rapid.T, element lembra.Element) *Query {
 	for range rapid.IntRange(0, 5).Draw(t, "words") {
 		w := text.Word{Apart: rapid.IntRange(0, 9).Draw(t, "apart") == 0}
 		w.Text = rapid.SampledFrom([]string{"waterfall", "rivers", "watt", "ana", "lima", "costa", "rui", "2"}).Draw(t, "text")
-		w.Surface, w.Capital = w.Text, rapid.Bool().Draw(t, "capital")
+		if w.Surface, w.Capital = w.Text, rapid.Bool().Draw(t, "capital"); w.Capital {
+			w.Surface = strings.ToUpper(w.Text)
+		}
 		for range rapid.IntRange(1, 2).Draw(t, "terms") {
 			term := drawWord(t)
 			if rapid.IntRange(0, 4).Draw(t, "unknown") == 0 {

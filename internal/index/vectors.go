@@ -94,23 +94,31 @@ func (v *vectors) keep(ordinal uint32, element lembra.Element, data []byte) {
 		toInt8(v.row, v.unit, element)
 	}
 	v.values.add(v.row)
+	normalize(v.unit)
 	v.addToSum(1)
 	v.factors.add(v.rotation.encode(v.unit, v.work, v.code))
 	v.codes.add(v.code)
 	v.owners.add(ordinal)
 }
 
-// addToSum makes v.unit a unit vector, and adds it to the sum, or takes it away.
+// addToSum adds v.unit to the sum, with a sign of -1 it takes it away.
 func (v *vectors) addToSum(sign int) {
-	inverse := float32(0)
-	if norm := length(v.unit); norm > 0 {
-		inverse = float32(1 / norm)
-	}
-	for i := range v.unit {
-		v.unit[i] *= inverse
-		v.sum[i] += float64(sign) * float64(v.unit[i])
+	for i, u := range v.unit {
+		v.sum[i] += float64(sign) * float64(u)
 	}
 	v.count += sign
+}
+
+// normalize makes a vector one of length 1, if it has a direction.
+func normalize(x []float32) {
+	norm := length(x)
+	if norm == 0 {
+		return
+	}
+	inverse := float32(1 / norm)
+	for i := range x {
+		x[i] *= inverse
+	}
 }
 
 // remove makes the slots of a memory, from first on, nobody's.
@@ -118,6 +126,7 @@ func (v *vectors) remove(first uint32) {
 	owner := *v.owners.at(first)
 	for i := first; i < v.owners.n && *v.owners.at(i) == owner; i++ {
 		v.unpack(v.values.at(i), v.unit)
+		normalize(v.unit)
 		v.addToSum(-1)
 		*v.owners.at(i) = none
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -144,8 +145,14 @@ func TestEstimateOfFew(t *testing.T) {
 func TestShortestVector(t *testing.T) {
 	x := []float32{math.SmallestNonzeroFloat32, 0, 0, 0}
 	row := make([]byte, packedSize)
-	if pack(row, x); length(x) != 0 {
-		t.Errorf("packed as %v, want zeros", x)
+	if pack(row, x); length(x) != 0 || !bytes.Equal(row, make([]byte, packedSize)) {
+		t.Errorf("packed as %v, %v, want zeros", x, row)
+	}
+	var v vectors
+	v.add(0, 4, lembra.Float32, append([]byte{1}, make([]byte, 15)...))
+	q := v.prepare(&lembra.Embedding{Dimension: 4, Element: lembra.Int8, Data: []byte{1, 0, 0, 0}})
+	if got := v.cosine(q, 0); got != 0 {
+		t.Errorf("its cosine is %v, want 0", got)
 	}
 }
 
@@ -195,4 +202,30 @@ func TestVectorsOfOtherSessions(t *testing.T) {
 	if len(hits) != 1 || hits[0].Number != 1 {
 		t.Errorf("hits %v, want memory 1", hits)
 	}
+}
+
+// A memory of very many terms is counted right, and so is a short one behind it; and
+// the room for it does not stay.
+func TestManyTerms(t *testing.T) {
+	s := New(testModel)
+	long := strings.Join(distinct(1000), " ")
+	apply(t, s, 1, &record.Put{First: 1, SessionId: "s", Terms: &record.Terms{Text: long + " " + long}})
+	apply(t, s, 2, &record.Put{First: 2, SessionId: "s", Terms: &record.Terms{Text: "w0x w1x w1x"}})
+	if room := len(s.own.table); room > 256 {
+		t.Errorf("room for %d terms after a short memory", room)
+	}
+	frequencies := func(want ...TermFrequency) {
+		t.Helper()
+		f := s.Frequencies(&Query{Words: words("w0x", "w999x")})
+		for i, terms := range f.Terms {
+			if terms[0] != want[i] {
+				t.Errorf("term %d is in %+v, want %+v", i, terms[0], want[i])
+			}
+		}
+	}
+	frequencies(TermFrequency{2, 1}, TermFrequency{1, 1})
+	if err := s.Apply(&record.Record{Number: 3, Body: &record.Record_Tombstone{Tombstone: &record.Tombstone{Of: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	frequencies(TermFrequency{1, 1}, TermFrequency{})
 }

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"lembra/internal/text"
 )
@@ -142,22 +144,42 @@ func (s *Shelf) alone(words []text.Word, named []Voice) []uint32 {
 	})
 }
 
-// names has a bit for each word of the question that names a speaker, of the first
-// 64; none where it has no other words.
+// names has a bit for each word of the question that calls a speaker by name, of the
+// first 64; none where it has no other words. A speaker is called by the first word of
+// the name, and that has a capital if any of the question's words has one: so a bill is
+// nobody, nor is the support of Customer Support. A number or a letter calls nobody.
 func (f *Frequencies) names(q *Query) uint64 {
+	if q.Without.has(Names) {
+		return 0
+	}
+	words := q.Words[:min(len(q.Words), 64)]
+	capitals := slices.ContainsFunc(words, func(w text.Word) bool { return capital(w.Surface) })
 	mask := uint64(0)
 	for _, v := range f.Named {
-		mask |= v.Words
+		first, _, _ := strings.Cut(v.Name, " ")
+		i := slices.IndexFunc(words, func(w text.Word) bool { return w.Text == first })
+		if i >= 0 && utf8.RuneCountInString(first) > 1 && !digits(first) && (capital(words[i].Surface) || !capitals) {
+			mask |= v.Words
+		}
 	}
-	if q.Without.has(Names) || bits.OnesCount64(mask) == len(q.Words) {
+	if bits.OnesCount64(mask) == len(q.Words) {
 		return 0
 	}
 	return mask
 }
 
+func capital(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	return unicode.IsUpper(first)
+}
+
+func digits(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsDigit(r) })
+}
+
 // Meant returns what of a query's text its vector is to be made of: all but the
-// names of speakers. What they said seldom has their names in it, and what others
-// say to them has.
+// names by which it calls speakers, of its first 64 words. What they said seldom has
+// their names in it, and what others say to them has.
 func (f *Frequencies) Meant(q *Query, query string) string {
 	var names []string
 	for mask := f.names(q); mask != 0; mask &= mask - 1 {

@@ -8,7 +8,7 @@ import (
 )
 
 // cacheWords is how many words an Analyzer remembers at most; a power of two.
-const cacheWords = 1 << 18
+const cacheWords = 1 << 17
 
 // An entry is all that is to know about a word. It never changes. It fills two lines
 // of the processor's cache and points to nothing, but for few words: reading many is

@@ -22,6 +22,23 @@ func scan(s string) []string {
 	return all
 }
 
+func TestWithout(t *testing.T) {
+	for _, test := range []struct{ text, words, want string }{
+		{"", "rui", ""},
+		{"Rui", "", "Rui"},
+		{"Rui", "rui", ""},
+		{"Where is Rui’s cat?", "rui", "Where is  cat?"},
+		{"Joa\u0303o e JOÃO", "joao", " e "},
+		{"Ruined by Rui", "rui", "Ruined by "},
+		{"私は犬", "は", "私犬"},
+		{strings.Repeat("a", 100) + " b", strings.Repeat("a", 64), " b"},
+	} {
+		if got := Without(test.text, strings.Fields(test.words)); got != test.want {
+			t.Errorf("%q without %q = %q, want %q", test.text, test.words, got, test.want)
+		}
+	}
+}
+
 func TestScanner(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"", ""},

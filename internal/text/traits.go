@@ -38,10 +38,13 @@ func (r *Reading) Traits() Traits {
 // asks tells whether a text has a question mark that ends something: in the middle
 // of a word, as in the address of a page, it is none.
 func asks(s string) bool {
+	if strings.Contains(s, "？") || strings.Contains(s, "؟") {
+		return true
+	}
 	for {
 		i := strings.IndexByte(s, '?')
 		if i < 0 {
-			return strings.Contains(s, "？") || strings.Contains(s, "؟")
+			return false
 		}
 		s = s[i+1:]
 		if next, _ := utf8.DecodeRuneInString(s); !unicode.IsLetter(next) && !unicode.IsDigit(next) {

@@ -18,6 +18,8 @@ func TestTraits(t *testing.T) {
 		"Gosta de chá?":           Asks,
 		"你喜欢茶吗？我也是":               Asks,
 		"see http://a.b/c?d=e":    0,
+		"本当ですか？ http://a.b/c?d=e": Asks,
+		"هل تحب الشاي؟ a?b":       Asks,
 		"I went there yesterday.": Timed,
 		"two weeks ago":           Timed,
 		"It was last night.":      Timed,

@@ -61,7 +61,7 @@ const scratchRowsMax = 1 << 15
 //go:embed table.bin
 var trained []byte
 
-// New makes the Model. It takes a few milliseconds, and 2 MB beside the table.
+// New makes the Model. It takes a few milliseconds, and 3 MB beside the table.
 func New() (*Model, error) { return newModel(trained) }
 
 // newModel makes a Model of a table file, which it keeps.
