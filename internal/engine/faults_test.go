@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"lembra"
 	"lembra/internal/engine"
 	"lembra/internal/record"
@@ -431,4 +433,29 @@ func TestTransientReadInCheck(t *testing.T) {
 	if out[0].Error != nil {
 		t.Errorf("%v (%s)", out[0].Error, out[0].Error.Code)
 	}
+}
+
+// An agent that another node has made again, while this one's writer still has the
+// end of its former life in mind, is found.
+func TestAgentMadeAgainElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storetest.NewMemory()
+		here, there := open(t, s), open(t, s)
+		must[lembra.Memorized](t)(memorize(t, here, "", lembra.MemorizeRequest{AgentID: "a", MemoryID: "old", Content: "old"}))
+		held, release := s.Hold()
+		var group errgroup.Group
+		group.Go(func() error { return here.DeleteAgent(t.Context(), tenant(acme), "a") })
+		<-held
+		group.Go(func() error {
+			_, err := memorize(t, there, "", lembra.MemorizeRequest{AgentID: "a", MemoryID: "new", Content: "new"})
+			return err
+		})
+		<-held
+		group.Go(func() error { return here.Delete(t.Context(), tenant(acme), "a", "new", 0) })
+		synctest.Wait() // the deletion stands behind that of the agent
+		release()
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -324,7 +324,9 @@ func finishAll(ops []*operation, err error) {
 // an append, or to be checked again. An error means that the log could not be
 // read or written now: try again after a pause.
 func (w *writer) round(ctx context.Context, ops []*operation) ([]*operation, error) {
-	if w.head == nil {
+	if w.head == nil || w.head.Last == 0 || w.head.Erased {
+		// Where there is no agent, nothing is looked up: another node may have made it
+		// since.
 		head, err := w.e.o.Log.Head(ctx, w.key.tenant, w.key.agent)
 		if err != nil {
 			return ops, fmt.Errorf("read head: %w", err)
