@@ -346,21 +346,32 @@ func (w *warm) rebuild(ctx context.Context, e *Engine) (int64, error) {
 const fillBatch = 256
 
 // fill adds the log's living memories to the shelf, and returns the number of the
-// last one. One goroutine reads and decodes while the other adds.
+// last one. One goroutine reads and decodes while one adds the terms, and another the
+// vectors.
 func (w *warm) fill(ctx context.Context, e *Engine) (newest uint64, err error) {
-	batches := make(chan []*record.Record, 4)
+	batches, filled := make(chan []*record.Record, 4), make(chan []*record.Record, 4)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(batches)
 		return e.readLiving(ctx, w.log, batches)
 	})
 	group.Go(func() error {
+		defer close(filled)
 		for batch := range batches {
 			for _, r := range batch {
-				if err := w.shelf.Apply(r); err != nil {
+				if err := w.shelf.Fill(r); err != nil {
 					return fmt.Errorf("build shelf from record %d: %w", r.Number, err)
 				}
 				newest = r.Number
+			}
+			filled <- batch
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for batch := range filled {
+			for _, r := range batch {
+				w.shelf.FillVectors(r)
 			}
 		}
 		return nil

@@ -251,7 +251,7 @@ var errFull = errors.New("shelf is full: its addresses have 32 bits")
 // skip those that no longer matter. Of a derived record, a tombstone or a put's
 // previous version that the shelf does not have as current, nothing is taken.
 func (s *Shelf) Apply(r *record.Record) error {
-	if s.postings.full() || s.forward.full() || s.fields.full() || s.vocabulary.full() || s.names.full() || s.sessionNames.full() {
+	if s.full() {
 		return errFull
 	}
 	s.changes++
@@ -275,7 +275,36 @@ func (s *Shelf) Apply(r *record.Record) error {
 	return nil
 }
 
+// Fill does for a put that is living in its log what Apply does, but for its vectors,
+// which FillVectors adds. The two may be at work at the same time, each on the same
+// puts in their order, on a shelf that was empty.
+func (s *Shelf) Fill(r *record.Record) error {
+	if s.full() {
+		return errFull
+	}
+	s.changes++
+	s.last = max(s.last, r.Number)
+	return s.putTerms(r, r.GetPut(), 0)
+}
+
+// FillVectors adds the vectors of a put, see Fill.
+func (s *Shelf) FillVectors(r *record.Record) { s.putVectors(r, r.GetPut()) }
+
+func (s *Shelf) full() bool {
+	return s.postings.full() || s.forward.full() || s.fields.full() || s.vocabulary.full() || s.names.full() || s.sessionNames.full()
+}
+
 func (s *Shelf) put(r *record.Record, p *record.Put) error {
+	if err := s.putTerms(r, p, p.Previous); err != nil {
+		return err
+	}
+	s.putVectors(r, p)
+	return nil
+}
+
+// putTerms adds a put without its vectors, in the place of a previous version, 0 for
+// none.
+func (s *Shelf) putTerms(r *record.Record, p *record.Put, previous uint64) error {
 	if n := s.docs.n; n > 0 && r.Number <= s.details.at(n-1).number {
 		return fmt.Errorf("put %d comes behind put %d", r.Number, s.details.at(n-1).number)
 	}
@@ -286,8 +315,8 @@ func (s *Shelf) put(r *record.Record, p *record.Put) error {
 			return fmt.Errorf("metadata of record %d: %w", r.Number, err)
 		}
 	}
-	if p.Previous != 0 {
-		if o, ok := s.find(p.Previous); ok {
+	if previous != 0 {
+		if o, ok := s.find(previous); ok {
 			s.kill(o)
 		}
 	}
@@ -303,11 +332,20 @@ func (s *Shelf) put(r *record.Record, p *record.Put) error {
 	}
 	s.encodeFields(&d, r, p, metadata)
 	who := person{user: s.names.add(p.UserId), speaker: s.names.add(p.Speaker)}
-	o := s.append(d, who, p.Terms, s.session(p.SessionId))
+	s.append(d, who, p.Terms, s.session(p.SessionId))
+	return nil
+}
+
+// putVectors adds the vectors of a put behind those of the puts before.
+func (s *Shelf) putVectors(r *record.Record, p *record.Put) {
+	if r.Purged {
+		return
+	}
+	o := s.vectors.first.n
+	s.vectors.first.add(none)
 	if v := record.VectorsOf(p, s.model); v != nil {
 		s.setVectors(o, v)
 	}
-	return nil
 }
 
 // session returns the session of a name, which it makes if it is new.
@@ -360,7 +398,6 @@ func (s *Shelf) append(d detail, who person, terms *record.Terms, session uint32
 	s.voices.count(&s.names, who.speaker, 1)
 	s.asking = s.asking || text.Traits(terms.GetTraits())&text.Asks != 0
 	s.docs.add(doc{tokens: uint32(len(s.ids)), forward: s.forward.add(s.buf), place: marks(text.Traits(terms.GetTraits()))})
-	s.vectors.first.add(none)
 	if session != 0 {
 		s.join(o, session, s.ids)
 	}
@@ -489,7 +526,7 @@ func (s *Shelf) move(o uint32, number uint64, terms *record.Terms) uint32 {
 			*s.vectors.owners.at(i) = to
 		}
 	}
-	*s.vectors.first.at(to) = first
+	s.vectors.first.add(first)
 	return to
 }
 

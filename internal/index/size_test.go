@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"lembra"
@@ -63,5 +65,43 @@ func TestAgreement(t *testing.T) {
 	const n = 30_000
 	if got := agreement(t, storetest.NewCorpus(2), n, 20); got < 0.95 {
 		t.Errorf("semantic searches find %.3f of the first ten of %d, want 0.95", got, n)
+	}
+}
+
+// A shelf that two fill at the same time, one with terms and one with vectors, is the
+// one that Apply makes.
+func TestFill(t *testing.T) {
+	const n = 3000
+	c := storetest.NewCorpus(3)
+	want, got := fill(t, c, n), index.New(c.Model())
+	var group errgroup.Group
+	group.Go(func() error {
+		for i := range n {
+			if err := got.Fill(put(c, i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		for i := range n {
+			got.FillVectors(put(c, i))
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got.Len() != want.Len() || got.Last() != want.Last() || got.Bytes() != want.Bytes() {
+		t.Errorf("%d memories up to %d of %d bytes, want %d up to %d of %d",
+			got.Len(), got.Last(), got.Bytes(), want.Len(), want.Last(), want.Bytes())
+	}
+	for i := range 20 {
+		q := question(c, i, lembra.ModeHybrid)
+		a, _ := want.Search(q, nil)
+		b, _ := got.Search(q, nil)
+		if diff := cmp.Diff(a, b); diff != "" {
+			t.Errorf("question %d (-want +got):\n%s", i, diff)
+		}
 	}
 }
