@@ -342,14 +342,19 @@ func (w *warm) rebuild(ctx context.Context, e *Engine) (int64, error) {
 	return max(1, w.shelf.Bytes()), nil
 }
 
-// fillBatch is how many records go from the store to the shelf at once.
-const fillBatch = 256
+const (
+	// fillBatch is how many records go from the store to the shelf at once.
+	fillBatch = 256
+	// fillAhead is how many batches wait for the next goroutine at most; long memories
+	// with all their vectors take some 25 MB a batch.
+	fillAhead = 2
+)
 
 // fill adds the log's living memories to the shelf, and returns the number of the
 // last one. One goroutine reads and decodes while one adds the terms, and another the
 // vectors.
 func (w *warm) fill(ctx context.Context, e *Engine) (newest uint64, err error) {
-	batches, filled := make(chan []*record.Record, 4), make(chan []*record.Record, 4)
+	batches, filled := make(chan []*record.Record, fillAhead), make(chan []*record.Record, fillAhead)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(batches)
