@@ -23,71 +23,125 @@ func (x *search) open(frequent []word) float64 { return x.doubt() + x.mostOf(fre
 
 // first collects the candidates for the second pass.
 func (x *search) first(frequent []word) {
-	open := x.open(frequent)
-	x.candidates, x.best, x.hits = x.candidates[:0], x.best[:0], x.hits[:0]
-	kept, enough := 0, max(collectMin, len(x.memories)/16)
+	open := float32(x.open(frequent))
+	x.candidates, x.top, x.leaders = x.candidates[:0], x.top[:0], x.leaders[:0]
+	x.parts = sized(x.parts, len(x.memories))
+	for from, to := range x.touchedBlocks {
+		x.look(from, to)
+		x.tick(1 << blockBits)
+	}
+	x.lead(frequent)
+	for from, to := range x.touchedBlocks {
+		x.collect(from, to, open)
+		x.tick(1 << (blockBits - 2))
+	}
+}
+
+// touchedBlocks yields the blocks of ordinals that may have hits, from one up to
+// another.
+func (x *search) touchedBlocks(yield func(from, to uint32) bool) {
 	for from := 0; from < len(x.memories); from += 1 << blockBits {
 		if x.query == nil && !x.blocks[from>>blockBits] {
 			continue
 		}
-		x.firstBlock(uint32(from), uint32(min(from+1<<blockBits, len(x.memories))), float32(open))
-		x.tick(1 << blockBits)
-		if len(x.candidates) > 2*kept+enough {
-			x.lead(frequent)
-			x.prune(float32(open))
-			kept = len(x.candidates)
+		if !yield(uint32(from), uint32(min(from+1<<blockBits, len(x.memories)))) {
+			return
 		}
 	}
-	x.lead(frequent)
-	x.prune(float32(open))
 }
 
-const (
-	// collectMin is how many candidates are collected at least before a first
-	// look at the best of them.
-	collectMin = 8192
-	// leadMax is how many are looked at then.
-	leadMax = 256
-)
+// leadMax is how many memories are looked at closely before all others.
+const leadMax = 64
 
-// lead looks at the candidates with the best parts, and scores the TopK best of
-// them in full: what cannot be as good can be dropped.
-func (x *search) lead(frequent []word) {
-	x.top = x.top[:0]
-	for _, c := range x.candidates {
-		x.top = keepLargest(x.top, leadMax, c.part)
+// gone stands for the part of a memory that is not alive, or does not match.
+const gone = -math.MaxFloat32
+
+// look works out the parts of the memories from one ordinal to another, which are of
+// one chunk: before their factors, with roughly estimated cosines, and of long ones
+// with the most that their passages may add. Those of the largest become leaders.
+func (x *search) look(from, to uint32) {
+	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from]
+	memories, parts := x.memories[from:to], x.parts[from:to]
+	if x.query != nil {
+		x.rough(from, to)
 	}
-	if len(x.top) == 0 {
-		return
-	}
-	leading, rest := x.leading[:0], x.candidates[:0]
-	for _, c := range x.candidates {
-		if c.part < x.top[0] || len(leading) == leadMax {
-			rest = append(rest, c)
+	above, besides := x.above, x.besides
+	asking, vectorWeight, offset := x.asking, float32(x.vectorWeight), float32(x.mean-x.center)
+	most := float32(x.factorMost)
+	least := x.leastLeading()
+	for i := range docs {
+		d := &docs[i]
+		if d.session == dead {
+			parts[i] = gone
 			continue
 		}
-		leading = append(leading, leader{c, x.withDense(c, frequent)})
-	}
-	slices.SortFunc(leading, func(a, b leader) int {
-		return cmp.Or(cmp.Compare(b.refined, a.refined), cmp.Compare(a.ordinal, b.ordinal))
-	})
-	for i, l := range leading {
-		if i < x.TopK {
-			x.finish(l.ordinal, math.MaxFloat64)
-		} else {
-			rest = append(rest, l.candidate)
+		part := memories[i].sum + x.sessions[d.session].sum
+		if asking && d.place&answers != 0 {
+			part += answerWeight * x.asked[x.before(from+uint32(i), d)].sum
+		}
+		if x.query != nil {
+			beside := besides[i] + besides[i+2]
+			if d.place&scattered != 0 {
+				beside = x.roughBesides(d)
+			}
+			part += vectorWeight * (offset + above[i+1] + beside)
+		}
+		if d.tokens > longTerms {
+			part += memories[i].sum * x.stretch(d.tokens)
+		}
+		if parts[i] = part; part*most <= least {
+			continue
+		}
+		o := from + uint32(i)
+		if !x.match.all && !x.match.matches(o) {
+			parts[i] = gone
+			continue
+		}
+		if v := part * float32(x.factor(o, d)); v > least {
+			x.top = keepLargest(x.top, leadMax, v)
+			x.leaders = append(x.leaders, leader{candidate: candidate{ordinal: o}, refined: v})
+			least = x.leastLeading()
 		}
 	}
-	x.leading, x.candidates = leading, rest
-	if len(x.hits) == x.TopK {
-		x.floor = max(x.floor, x.hits[x.TopK-1].Score)
+}
+
+// leastLeading returns what a leader's part must be more than.
+func (x *search) leastLeading() float32 {
+	if len(x.top) < leadMax {
+		return gone
 	}
+	return x.top[0]
 }
 
 // A leader is a candidate with its part refined.
 type leader struct {
 	candidate
 	refined float32
+}
+
+// lead scores the TopK best of the leaders in full: of most of the others their part
+// tells that they cannot be as good.
+func (x *search) lead(frequent []word) {
+	x.hits, x.led = x.hits[:0], x.led[:0]
+	leading := x.leaders[:0]
+	for _, l := range x.leaders {
+		if l.refined < x.top[0] {
+			continue
+		}
+		if c, ok := x.known(l.ordinal, x.s.docs.at(l.ordinal)); ok {
+			leading = append(leading, leader{c, x.withDense(c, frequent)})
+		}
+	}
+	slices.SortFunc(leading, func(a, b leader) int {
+		return cmp.Or(cmp.Compare(b.refined, a.refined), cmp.Compare(a.ordinal, b.ordinal))
+	})
+	for _, l := range leading[:min(len(leading), x.TopK)] {
+		x.finish(l.ordinal, math.MaxFloat64)
+		x.led = append(x.led, l.ordinal)
+	}
+	if len(x.hits) == x.TopK {
+		x.floor = max(x.floor, x.hits[x.TopK-1].Score)
+	}
 }
 
 // settled tells whether the postings of dense terms need not be read: there are
@@ -168,75 +222,68 @@ func (x *search) denseParts(o uint32, frequent []word) float32 {
 	return sum
 }
 
-// firstBlock does the first pass on the memories from one ordinal to another,
-// which are of one chunk.
-func (x *search) firstBlock(from, to uint32, open float32) {
-	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:]
-	memories := x.memories[from:to]
-	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:]
-	docs, firsts = docs[:len(memories)], firsts[:len(memories)]
-	vectorWeight := float32(x.vectorWeight)
-	if x.query != nil {
-		x.compare(from, to)
+// known returns a memory as a candidate; false where nothing speaks for it.
+func (x *search) known(o uint32, d *doc) (candidate, bool) {
+	part, more := x.memories[o].sum, float32(0)
+	if d.tokens > longTerms {
+		more = part * x.stretch(d.tokens)
 	}
-	most, doubt, asking := float32(x.factorMost), float32(x.doubt()), x.asking
-	extra := float32(x.recencyWeight + x.importanceWeight)
-	// What a part must reach to matter, with all that is open; it rises as better
-	// ones are found.
-	least := x.least()
-	for i := range memories {
-		session := docs[i].session
-		if session == dead {
-			continue
+	if d.session != 0 {
+		part += x.sessions[d.session].sum
+		if x.answers(d) {
+			part += answerWeight * x.asked[x.before(o, d)].sum
 		}
-		part := memories[i].sum
-		if session != 0 {
-			part += x.sessions[session].sum
-			if asking && docs[i].place&answers != 0 {
-				part += answerWeight * x.asked[x.before(from+uint32(i), &docs[i])].sum
-			}
-		}
-		lexical, has, more := part > 0, false, float32(0)
-		if docs[i].tokens > longTerms {
-			more = memories[i].sum * x.stretch(docs[i].tokens)
-		}
-		if x.query != nil && firsts[i] != none {
-			has = true
-			part += vectorWeight * x.similar[i]
-		}
-		if max(part, part*most)+most*(open+more)+extra < least || !has && (!x.lexical || !lexical && open == 0) {
+	}
+	ok := part > 0
+	if x.query != nil && *x.s.vectors.first.at(o) != none {
+		ok = true
+		part += float32(x.vectorWeight) * x.similar(o, d)
+	}
+	factor := float32(x.factor(o, d))
+	if part > 0 {
+		part *= factor
+	}
+	if x.recencyWeight != 0 || x.importanceWeight != 0 {
+		d := x.s.details.at(o)
+		part += float32(x.recency(d) + x.importance(d))
+	}
+	factor = max(1, factor)
+	return candidate{part + factor*more, factor, o}, ok
+}
+
+// collect collects the candidates among the memories from one ordinal to another, of
+// which the leaders that are scored are none.
+func (x *search) collect(from, to uint32, open float32) {
+	least := float32(x.floor) - slack(float32(x.floor))
+	extra, doubt := float32(x.recencyWeight+x.importanceWeight), float32(x.roughDoubt()-x.doubt())
+	enough := x.enough(open+doubt, least-extra)
+	for i, part := range x.parts[from:to] {
+		if part < enough {
 			continue
 		}
 		o := from + uint32(i)
-		factor := float32(x.factor(o, &docs[i]))
-		if part > 0 {
-			part *= factor
-		}
-		if extra > 0 {
-			d := x.s.details.at(o)
-			part += float32(x.recency(d) + x.importance(d))
-		}
-		factor = max(1, factor)
-		more *= factor
-		if part+more+factor*open < least || !x.match.all && !x.match.matches(o) {
+		d := x.s.docs.at(o)
+		if factor := float32(x.factor(o, d)); max(part, part*factor)+max(1, factor)*(open+doubt)+extra < least {
 			continue
 		}
-		x.candidates = append(x.candidates, candidate{part + more, factor, o})
-		if lexical || has {
-			x.best = keepLargest(x.best, x.TopK, part-factor*doubt)
-			least = x.least()
+		c, ok := x.known(o, d)
+		if !ok && (!x.lexical || open == 0) || c.part+c.factor*open < least {
+			continue
 		}
+		if !x.match.all && !x.match.matches(o) || slices.Contains(x.led, o) {
+			continue
+		}
+		x.candidates = append(x.candidates, c)
 	}
 }
 
-// least returns what a part of a score must reach, with all that is open, for its
-// memory to be among the hits.
-func (x *search) least() float32 {
-	least := float32(x.floor) - slack(float32(x.floor))
-	if len(x.best) == x.TopK {
-		least = max(least, x.best[0]-slack(x.best[0]))
+// enough returns what a part must reach, before its factor, for its memory to be among
+// the hits, with all that is open; it is more than gone.
+func (x *search) enough(open, least float32) float32 {
+	if enough := least/float32(x.factorMost) - open; enough > 0 {
+		return enough
 	}
-	return least
+	return gone / 2 // the factor of a part that is not positive is 1
 }
 
 // keepLargest keeps the n largest values in a heap, the least of them on top.
@@ -265,12 +312,6 @@ func keepLargest(h []float32, n int, v float32) []float32 {
 		h[i], h[least] = h[least], h[i]
 		i = least
 	}
-}
-
-// prune drops the candidates whose part is too small, with what is open.
-func (x *search) prune(open float32) {
-	least := x.least()
-	x.candidates = slices.DeleteFunc(x.candidates, func(c candidate) bool { return c.part+c.factor*open < least })
 }
 
 // slack is what single precision may have lost of a score.

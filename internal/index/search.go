@@ -10,11 +10,12 @@ import (
 //
 // It goes in two passes. The first gives every memory that can be a hit a part
 // of its score: what the rarer words of the query say, read from their postings,
-// and an estimate of its cosine. The second works out the score in full, for the
-// best of those in turn, until what is left over cannot be among the hits: not
-// with all that dense terms and the vectors' error could add (Turtle and Flood,
-// MaxScore, 1995). Where too many are left, or memories without any of the rarer
-// words could be hits, the postings of the dense terms are read, too.
+// and a rough estimate of its cosine. The best few are scored in full, and what these
+// reach leaves few of the others, which are estimated more finely. The second works out
+// the score in full, for the best of those in turn, until what is left over cannot be
+// among the hits: not with all that dense terms and the vectors' error could add (Turtle
+// and Flood, MaxScore, 1995). Where too many are left, or memories without any of the
+// rarer words could be hits, the postings of the dense terms are read, too.
 type search struct {
 	scorer
 	*Query
@@ -33,17 +34,19 @@ type search struct {
 	run     run
 	docs    [postingsBuf]doc
 
-	estimates []float32 // by slot
-	// above and similar are of a block: how far the estimates are above the mean, and
-	// that with the shares of those beside.
-	above, similar []float32
+	// above and besides are of a block: how far the rough estimates of the cosines are
+	// above the mean, and the share that those beside have of it, where it is positive.
+	above, besides []float32
 	// touched is of memory that is read only to have it at hand.
-	touched    uint64
+	touched uint64
+	// parts is what is roughly known of scores, by ordinal.
+	parts      []float32
 	candidates []candidate
-	// best is a heap of the best TopK parts of scores, top one of the parts of
-	// leading.
-	best, top []float32
-	leading   []leader
+	// leaders are the memories with the largest of the parts, top is a heap of these;
+	// led are the ordinals of those that are scored already.
+	leaders []leader
+	top     []float32
+	led     []uint32
 	// floor is a score that TopK memories reach.
 	floor  float64
 	hits   []Hit
@@ -56,6 +59,8 @@ const (
 	// codeError is the standard deviation of an estimated cosine times the root
 	// of the number of bits, for vectors in random directions (RaBitQ).
 	codeError = 0.79
+	// signError is that of a rough estimate: of a code and the signs of the query.
+	signError = 1.21
 )
 
 // Search returns the best hits, best first, and among equals in the order of
@@ -151,9 +156,6 @@ func (x *search) find() {
 		}
 		x.spreadPairs()
 	}
-	if x.query != nil {
-		x.estimate()
-	}
 	rest := x.words[frequent:]
 	x.first(rest)
 	for len(rest) > 0 && !x.settled(rest) {
@@ -197,133 +199,6 @@ func (x *search) tick(n int) {
 			x.Yield()
 		}
 	}
-}
-
-// estimate works out the cosines of all slots: estimates from the codes, or the
-// cosines themselves where there are few.
-func (x *search) estimate() {
-	v := &x.s.vectors
-	x.estimates = x.estimates[:0]
-	x.estimates = slices.Grow(x.estimates, int(v.owners.n))[:v.owners.n]
-	if x.exact() {
-		for i := range v.owners.n {
-			if *v.owners.at(i) != none {
-				x.estimates[i] = float32(v.cosine(x.query, i))
-			}
-		}
-		x.work.Vectors += int(v.owners.n)
-		return
-	}
-	for i := uint32(0); i < v.owners.n; i += rowLen {
-		x.touched |= v.estimate(x.query, i, x.estimates[i:min(i+rowLen, v.owners.n)])
-		x.tick(rowLen)
-	}
-}
-
-// exact tells that all vectors are compared at full precision.
-func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactVectors }
-
-// similarity returns the estimated cosine of a memory with vectors from the slot
-// first on.
-func (x *search) similarity(o, first uint32) float32 {
-	most := x.estimates[first]
-	if v := &x.s.vectors; v.several {
-		for i := first + 1; i < v.owners.n && *v.owners.at(i) == o; i++ {
-			most = max(most, x.estimates[i])
-		}
-	}
-	return most
-}
-
-// compare writes what the estimated cosines of the memories from one ordinal to
-// another, which are of one chunk, say of them, with the shares of those beside,
-// into x.similar; of one without vectors that means nothing.
-func (x *search) compare(from, to uint32) {
-	mean := float32(x.mean)
-	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:][:to-from]
-	// above has the one before the first, and the one behind the last, too.
-	x.above = sized(x.above, len(firsts)+2)
-	above := x.above[1 : len(firsts)+1]
-	for i, first := range firsts {
-		above[i] = 0
-		if first != none {
-			above[i] = x.similarity(from+uint32(i), first) - mean
-		}
-	}
-	x.above[0], x.above[len(firsts)+1] = 0, 0
-	if from > 0 {
-		x.above[0] = x.aboveMean(from - 1)
-	}
-	behind := uint32(0) // the session of the one behind the last
-	if to < x.s.docs.n {
-		behind, x.above[len(firsts)+1] = x.s.docs.at(to).session, x.aboveMean(to)
-	}
-	x.similar = sized(x.similar, len(firsts))
-	x.share(x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from], behind)
-}
-
-// share works x.similar out from x.above.
-func (x *search) share(docs []doc, behind uint32) {
-	offset, beside := float32(x.mean-x.center), x.beside
-	above, similar := x.above[:len(docs)+2], x.similar[:len(docs)]
-	for i := range docs {
-		d := &docs[i]
-		sum, next := float32(0), behind
-		if i+1 < len(docs) {
-			next = docs[i+1].session
-		}
-		switch {
-		case d.session == 0 || d.session == dead || !beside:
-		case d.place&scattered != 0:
-			sum = x.aboveScattered(d)
-		default:
-			if d.position() > 0 {
-				sum = above[i]
-			}
-			if next == d.session {
-				sum += above[i+2]
-			}
-		}
-		similar[i] = offset + above[i+1] + besideShare*sum
-	}
-}
-
-// aboveMean is how far the estimated cosine of a memory is above the mean; 0 where
-// it has no vectors.
-func (x *search) aboveMean(o uint32) float32 {
-	if first := *x.s.vectors.first.at(o); first != none {
-		return x.similarity(o, first) - float32(x.mean)
-	}
-	return 0
-}
-
-// aboveScattered is what is beside a memory of a session whose ordinals do not
-// simply follow each other.
-func (x *search) aboveScattered(d *doc) (sum float32) {
-	members, at := x.s.sessions.at(d.session).members, d.position()
-	if at > 0 {
-		sum = x.aboveMean(members[at-1])
-	}
-	if at+1 < len(members) {
-		sum += x.aboveMean(members[at+1])
-	}
-	return sum
-}
-
-// doubt returns how far the part of a score that the vectors make up may be off,
-// before the score's factor.
-func (x *search) doubt() float64 {
-	if x.query == nil || x.exact() {
-		return 0
-	}
-	trusted := x.s.tuning.errorsTrusted * codeError / math.Sqrt(float64(x.s.vectors.rotation.size)) * x.vectorWeight
-	if x.beside {
-		// The errors of three estimates, of which two count less, as if they had
-		// nothing to do with each other. Where messages are the same word for word,
-		// they have, and three in a hundred of the first ten are missed.
-		trusted *= math.Sqrt(1 + 2*besideShare*besideShare)
-	}
-	return trusted
 }
 
 // second works out the scores of the candidates in full, best first, until none

@@ -264,6 +264,8 @@ type queryVector struct {
 	// code that all planes agree with.
 	step  float32
 	total int
+	// signStep is step where only the signs count, which the last plane has.
+	signStep float32
 }
 
 // prepare readies a query's vector; nil where it has no direction.
@@ -284,7 +286,7 @@ func (v *vectors) prepare(e *lembra.Embedding) *queryVector {
 	for p := range q.planes {
 		q.planes[p] = make([]uint64, v.codes.width)
 	}
-	product := float32(0) // of the levels and the vector
+	product, sum := float32(0), float32(0) // of the levels and the vector, and of its signs
 	for i, f := range rotated {
 		level := int(math.Floor(float64(f / queryStep)))
 		if f == 0 { // as many are, of a text of a few features
@@ -292,56 +294,69 @@ func (v *vectors) prepare(e *lembra.Embedding) *queryVector {
 		}
 		level = min(max(level+1<<(queryPlanes-1), 0), 1<<queryPlanes-1)
 		product += f * float32(2*level+1-1<<queryPlanes)
+		sum += max(f, -f)
 		for p := range q.planes {
 			q.planes[p][i/64] |= uint64(level>>p&1) << (i % 64)
 		}
 	}
 	q.total = (1<<queryPlanes - 1) * len(rotated)
 	// The rotation stretches every vector by the same length.
-	q.step = v.rotation.stretch / product
+	q.step, q.signStep = v.rotation.stretch/product, v.rotation.stretch/sum
 	return q
 }
 
-// estimate writes the estimated cosines of count slots from first on into out;
-// all are of one chunk of the codes. What it returns says nothing: it is of memory
-// that had to be read.
-func (v *vectors) estimate(q *queryVector, first uint32, out []float32) (touched uint64) {
+// rough writes how far the cosines of slots from first on are above a mean, as the signs
+// of the query's vector alone tell: a third of the work of estimate, for an error half as
+// large again. All are of one chunk of the codes. What it returns says nothing: it is of
+// memory that had to be read.
+func (v *vectors) rough(q *queryVector, first uint32, mean float32, above []float32) (touched uint64) {
 	w := v.codes.width
-	codes := v.codes.chunks[first>>rowBits][int(first&rowMask)*w:][:len(out)*w]
-	factors := v.factors.chunks[first>>chunkBits][first&chunkMask:][:len(out)]
+	codes := v.codes.chunks[first>>rowBits][int(first&rowMask)*w:][:len(above)*w]
+	factors := v.factors.chunks[first>>chunkBits][first&chunkMask:][:len(above)]
 	// One load a line of the cache, and nothing else: so the processor waits for many
 	// of them at once.
 	for i := 0; i < len(codes); i += 8 {
 		touched |= codes[i]
 	}
+	signs, size := q.planes[queryPlanes-1], int32(64*w)
 	if w == 4 {
-		q.estimate256(codes, factors, out)
+		signs := (*[4]uint64)(signs)
+		for i := range above {
+			above[i] = q.signStep*float32(size-2*int32(apart256((*[4]uint64)(codes[4*i:]), signs)))*factors[i] - mean
+		}
 		return touched
 	}
-	for i := range out {
-		code := codes[i*w : (i+1)*w]
+	for i := range above {
 		apart := 0
-		for j, c := range code {
-			for p := range q.planes {
-				apart += bits.OnesCount64(c^q.planes[p][j]) << p
-			}
+		for j, c := range codes[i*w : (i+1)*w] {
+			apart += bits.OnesCount64(c ^ signs[j])
 		}
-		out[i] = q.step * float32(q.total-2*apart) * factors[i]
+		above[i] = q.signStep*float32(size-2*int32(apart))*factors[i] - mean
 	}
 	return touched
 }
 
-// estimate256 is estimate for 256 dimensions.
-func (q *queryVector) estimate256(codes []uint64, factors, out []float32) {
-	a, b, c := [4]uint64(q.planes[0]), [4]uint64(q.planes[1]), [4]uint64(q.planes[2])
-	factors = factors[:len(out)]
-	for i := range out {
-		x := (*[4]uint64)(codes[4*i:])
-		ones := bits.OnesCount64(x[0]^a[0]) + bits.OnesCount64(x[1]^a[1]) + bits.OnesCount64(x[2]^a[2]) + bits.OnesCount64(x[3]^a[3])
-		twos := bits.OnesCount64(x[0]^b[0]) + bits.OnesCount64(x[1]^b[1]) + bits.OnesCount64(x[2]^b[2]) + bits.OnesCount64(x[3]^b[3])
-		fours := bits.OnesCount64(x[0]^c[0]) + bits.OnesCount64(x[1]^c[1]) + bits.OnesCount64(x[2]^c[2]) + bits.OnesCount64(x[3]^c[3])
-		out[i] = q.step * float32(q.total-2*(ones+2*twos+4*fours)) * factors[i]
+// estimate returns the estimated cosine of a slot.
+func (v *vectors) estimate(q *queryVector, slot uint32) float32 {
+	apart, code := 0, v.codes.at(slot)
+	if len(code) == 4 {
+		x := (*[4]uint64)(code)
+		for p, plane := range q.planes {
+			apart += apart256(x, (*[4]uint64)(plane)) << p
+		}
+		return q.step * float32(q.total-2*apart) * *v.factors.at(slot)
 	}
+	for j, c := range code {
+		for p := range q.planes {
+			apart += bits.OnesCount64(c^q.planes[p][j]) << p
+		}
+	}
+	return q.step * float32(q.total-2*apart) * *v.factors.at(slot)
+}
+
+// apart256 returns in how many of 256 bits two codes differ.
+func apart256(x, y *[4]uint64) int {
+	return bits.OnesCount64(x[0]^y[0]) + bits.OnesCount64(x[1]^y[1]) + bits.OnesCount64(x[2]^y[2]) + bits.OnesCount64(x[3]^y[3])
 }
 
 // cosine returns the cosine of a slot's vector and the query's.

@@ -12,8 +12,8 @@ import (
 	"lembra/internal/record"
 )
 
-// An estimated cosine is unbiased, and errs as much as codeError says: in 256
-// dimensions, which have a way of their own, and in others.
+// An estimated cosine is unbiased, and errs as much as codeError says, a rough one as
+// much as signError: in 256 dimensions, which have a way of their own, and in others.
 func TestEstimate(t *testing.T) {
 	for _, dimension := range []int{256, 200, 512} {
 		r := rand.New(rand.NewPCG(1, 9))
@@ -28,19 +28,31 @@ func TestEstimate(t *testing.T) {
 		for i := range uint32(rowLen) {
 			v.add(i, dimension, lembra.Int8, vector())
 		}
-		sum, squares, n := 0., 0., 0.
+		var fine, rough errs
 		out := make([]float32, rowLen)
 		for range 40 {
 			q := v.prepare(&lembra.Embedding{Dimension: dimension, Element: lembra.Int8, Data: vector()})
-			v.estimate(q, 0, out)
-			for i, estimate := range out {
-				e := (float64(estimate) - v.cosine(q, uint32(i))) * math.Sqrt(float64(v.rotation.size))
-				sum, squares, n = sum+e, squares+e*e, n+1
+			v.rough(q, 0, .5, out)
+			for i := range uint32(rowLen) {
+				cosine := v.cosine(q, i)
+				fine.add((float64(v.estimate(q, i)) - cosine) * math.Sqrt(float64(v.rotation.size)))
+				rough.add((float64(out[i]+.5) - cosine) * math.Sqrt(float64(v.rotation.size)))
 			}
 		}
-		if bias, deviation := sum/n, math.Sqrt(squares/n); math.Abs(bias) > .1 || deviation > 1.05*codeError {
-			t.Errorf("%d dimensions: a bias of %.3f, a deviation of %.3f, want %v", dimension, bias, deviation, codeError)
-		}
+		fine.check(t, dimension, codeError)
+		rough.check(t, dimension, signError)
+	}
+}
+
+// errs sums up errors and their squares.
+type errs struct{ n, sum, squares float64 }
+
+func (x *errs) add(e float64) { x.n, x.sum, x.squares = x.n+1, x.sum+e, x.squares+e*e }
+
+func (x *errs) check(t *testing.T, dimension int, want float64) {
+	t.Helper()
+	if bias, deviation := x.sum/x.n, math.Sqrt(x.squares/x.n); math.Abs(bias) > .1 || deviation > 1.05*want {
+		t.Errorf("%d dimensions: a bias of %.3f, a deviation of %.3f, want %v", dimension, bias, deviation, want)
 	}
 }
 
@@ -128,12 +140,10 @@ func TestEstimateOfFew(t *testing.T) {
 		v.add(i, dimension, lembra.Int8, vector())
 	}
 	sum, n := 0., 0.
-	out := make([]float32, rowLen)
 	for range 40 {
 		q := v.prepare(&lembra.Embedding{Dimension: dimension, Element: lembra.Int8, Data: vector()})
-		v.estimate(q, 0, out)
-		for i, estimate := range out {
-			sum, n = sum+(float64(estimate)-v.cosine(q, uint32(i)))*math.Sqrt(dimension), n+1
+		for i := range uint32(rowLen) {
+			sum, n = sum+(float64(v.estimate(q, i))-v.cosine(q, i))*math.Sqrt(dimension), n+1
 		}
 	}
 	if bias := sum / n; math.Abs(bias) > .2 {

@@ -1,0 +1,172 @@
+package index
+
+import "math"
+
+// exact tells that all vectors are compared at full precision.
+func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactVectors }
+
+// rough estimates how far the cosines of the memories from one ordinal to another,
+// which are of one chunk, are above the mean, by the signs of the query's vector alone:
+// into x.above and x.besides, which have the one before the first and the one behind
+// the last, too. Of a memory without vectors they say 0.
+func (x *search) rough(from, to uint32) {
+	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:][:to-from]
+	x.above, x.besides = sized(x.above, len(firsts)+2), sized(x.besides, len(firsts)+2)
+	above := x.above[1 : len(firsts)+1]
+	for i := 0; i < len(firsts); {
+		first, n := firsts[i], 1
+		if first == none {
+			above[i] = 0
+			i++
+			continue
+		}
+		for i+n < len(firsts) && firsts[i+n] == first+uint32(n) && firsts[i+n]&rowMask != 0 {
+			n++
+		}
+		x.roughRun(first, above[i:i+n])
+		i += n
+		if x.s.vectors.several {
+			above[i-1] = x.roughly(from+uint32(i)-1, first+uint32(n)-1)
+		}
+	}
+	x.above[0], x.above[len(firsts)+1] = 0, 0
+	if from > 0 {
+		x.above[0] = x.roughlyAbove(from - 1)
+	}
+	if to < x.s.docs.n {
+		x.above[len(firsts)+1] = x.roughlyAbove(to)
+	}
+	share := float32(0)
+	if x.beside {
+		share = besideShare
+	}
+	besides := x.besides[:len(x.above)]
+	for i, a := range x.above {
+		besides[i] = share * positive(a)
+	}
+}
+
+// roughBesides is what those beside a memory have in x.besides, in a session whose
+// ordinals do not simply follow each other.
+func (x *search) roughBesides(d *doc) (sum float32) {
+	if !x.beside {
+		return 0
+	}
+	members, at := x.s.sessions.at(d.session).members, d.position()
+	if at > 0 {
+		sum = positive(x.roughlyAbove(members[at-1]))
+	}
+	if at+1 < len(members) {
+		sum += positive(x.roughlyAbove(members[at+1]))
+	}
+	return besideShare * sum
+}
+
+// positive returns a float, 0 where it is negative, without a branch.
+func positive(f float32) float32 {
+	bits := math.Float32bits(f)
+	return math.Float32frombits(bits &^ uint32(int32(bits)>>31))
+}
+
+// roughRun does rough for memories of one vector each, in slots that follow each other
+// within one chunk of the codes.
+func (x *search) roughRun(first uint32, above []float32) {
+	v, mean := &x.s.vectors, float32(x.mean)
+	if x.exact() {
+		for i := range above {
+			above[i] = float32(v.cosine(x.query, first+uint32(i))) - mean
+		}
+		x.work.Vectors += len(above)
+		return
+	}
+	x.touched |= v.rough(x.query, first, mean, above)
+}
+
+// roughly is rough for one memory, with vectors from the slot first on.
+func (x *search) roughly(o, first uint32) float32 {
+	var above [1]float32
+	x.roughRun(first, above[:])
+	most := above[0]
+	v := &x.s.vectors
+	for i := first + 1; v.several && i < v.owners.n && *v.owners.at(i) == o; i++ {
+		x.roughRun(i, above[:])
+		most = max(most, above[0])
+	}
+	return most
+}
+
+func (x *search) roughlyAbove(o uint32) float32 {
+	if first := *x.s.vectors.first.at(o); first != none {
+		return x.roughly(o, first)
+	}
+	return 0
+}
+
+// fine estimates how far the cosine of a memory is above the mean; 0 where it has no
+// vectors.
+func (x *search) fine(o uint32) float32 {
+	v := &x.s.vectors
+	first := *v.first.at(o)
+	switch {
+	case first == none:
+		return 0
+	case x.exact():
+		return x.roughly(o, first)
+	}
+	most := v.estimate(x.query, first)
+	for i := first + 1; v.several && i < v.owners.n && *v.owners.at(i) == o; i++ {
+		most = max(most, v.estimate(x.query, i))
+	}
+	return most - float32(x.mean)
+}
+
+// similar returns what the estimated cosine of a memory says of it, with the shares of
+// those beside.
+func (x *search) similar(o uint32, d *doc) float32 {
+	return float32(x.mean-x.center) + x.fine(o) + x.fineBesides(o, d)
+}
+
+func (x *search) fineBesides(o uint32, d *doc) (sum float32) {
+	at := d.position()
+	switch {
+	case !x.beside || d.session == 0:
+		return 0
+	case d.place&scattered != 0:
+		members := x.s.sessions.at(d.session).members
+		if at > 0 {
+			sum = x.fine(members[at-1])
+		}
+		if at+1 < len(members) {
+			sum += x.fine(members[at+1])
+		}
+		return besideShare * sum
+	}
+	if at > 0 {
+		sum = x.fine(o - 1)
+	}
+	if o+1 < x.s.docs.n && x.s.docs.at(o+1).session == d.session {
+		sum += x.fine(o + 1)
+	}
+	return besideShare * sum
+}
+
+// doubt returns how far the part of a score that the vectors make up may be off,
+// before the score's factor.
+func (x *search) doubt() float64 { return x.trusted(codeError) }
+
+// roughDoubt is doubt, of rough estimates.
+func (x *search) roughDoubt() float64 { return x.trusted(signError) }
+
+func (x *search) trusted(deviation float64) float64 {
+	if x.query == nil || x.exact() {
+		return 0
+	}
+	trusted := x.s.tuning.errorsTrusted * deviation / math.Sqrt(float64(x.s.vectors.rotation.size)) * x.vectorWeight
+	if x.beside {
+		// The errors of three estimates, of which two count less, as if they had
+		// nothing to do with each other. Where messages are the same word for word,
+		// they have, and three in a hundred of the first ten are missed.
+		trusted *= math.Sqrt(1 + 2*besideShare*besideShare)
+	}
+	return trusted
+}
