@@ -3,9 +3,9 @@
 --
 --   wrk -s scripts/memorize.lua URL -- SEED AGENTS KEY
 --
--- A text is one of 4,000 first halves and one of 4,000 second ones, so that a
--- request costs next to nothing here and yet no text occurs twice in a thread's
--- first 16 million. Every body has the same length.
+-- A text is one of 4,000 first halves and one of 4,000 second ones, of whole words,
+-- so that a request costs next to nothing here and yet no text occurs twice in a
+-- thread's first 16 million. Every body has the same length.
 
 local words = 100000
 local halves = 4000
@@ -60,10 +60,14 @@ local function texts(list, cumulative)
   local made = {}
   for i = 1, halves do
     local text = ""
-    while #text < half_bytes do
-      text = text .. draw(list, cumulative) .. " "
+    while true do
+      local longer = text .. draw(list, cumulative) .. " "
+      if #longer > half_bytes then
+        break
+      end
+      text = longer
     end
-    made[i] = text:sub(1, half_bytes)
+    made[i] = text .. (" "):rep(half_bytes - #text)
   end
   return made
 end

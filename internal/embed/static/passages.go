@@ -3,10 +3,9 @@ package static
 // Passages are what a long text is compared by, beside the whole: its mean says
 // little of any sentence in it.
 const (
-	// wholeRows is how many rows a text has at most that is not cut: about 128 of
-	// the teacher's tokens in Portuguese, where a word that takes several is a row,
-	// and some 300 bytes, which most memories have at most.
-	wholeRows = 72
+	// wholeTokens is how many of the teacher's tokens a text has at most that is not
+	// cut: some 500 bytes of English.
+	wholeTokens = 128
 	// passageRows is how many rows a passage has at most where a text has few: a
 	// sentence or two. With longer passages fewer answers are found in paragraphs
 	// by meaning.

@@ -111,3 +111,19 @@ func TestLongText(t *testing.T) {
 		t.Errorf("the first vector is not that of the whole (-want +got):\n%s", diff)
 	}
 }
+
+// A text has passages beyond 128 of BERT's tokens, of which a word may be several even
+// where it is one row: "falamos" is by its stem.
+func TestPassagesByTokens(t *testing.T) {
+	for word, tokens := range map[string]int{"memory": 1, "falamos": 3} {
+		for _, words := range []int{wholeTokens / tokens, wholeTokens/tokens + 1} {
+			want := 1
+			if words*tokens > wholeTokens {
+				want += (words + passageRows - 1) / passageRows
+			}
+			if got := len(embed(t, strings.Repeat(word+" ", words))[0].Data) / Dimension; got != want {
+				t.Errorf("%d times %q: %d vectors, want %d", words, word, got, want)
+			}
+		}
+	}
+}

@@ -29,13 +29,14 @@ type word struct {
 	rows   [wordRowsMax]uint16
 	length uint8
 	count  uint8
+	tokens uint8
 }
 
 // A word of more bytes or rows is not remembered; 64 bytes are a line of the
 // processor's cache.
 const (
 	wordBytesMax = 40
-	wordRowsMax  = 11
+	wordRowsMax  = 10
 )
 
 func newReader(t *table) *reader {
@@ -50,7 +51,9 @@ type reading struct {
 	scanner scanner
 	batch   batch
 	rows    []uint16
-	pieces  []int32
+	// tokens is how many BERT's tokenizer makes of it.
+	tokens int
+	pieces []int32
 	// ends are how many rows there were at the ends of sentences.
 	ends []int
 }
@@ -76,7 +79,7 @@ type batchWord struct {
 
 // read reads a text.
 func (d *reader) read(r *reading, content string) {
-	r.rows, r.ends = r.rows[:0], r.ends[:0]
+	r.rows, r.ends, r.tokens = r.rows[:0], r.ends[:0], 0
 	sc, b := &r.scanner, &r.batch
 	sc.letters = d.letters
 	sc.reset(content)
@@ -135,16 +138,18 @@ func (d *reader) look(r *reading, text []byte, w *batchWord) {
 	for _, place := range [2]*atomic.Pointer[word]{first, second} {
 		if known := place.Load(); known.is(text) {
 			r.rows = append(r.rows, known.rows[:known.count]...)
+			r.tokens += int(known.tokens)
 			return
 		}
 	}
 	from := len(r.rows)
-	d.derive(r, text, w)
+	tokens := d.derive(r, text, w)
+	r.tokens += tokens
 	found := r.rows[from:]
 	if len(text) > wordBytesMax || len(found) > wordRowsMax {
 		return
 	}
-	fresh := &word{length: uint8(len(text)), count: uint8(len(found))}
+	fresh := &word{length: uint8(len(text)), count: uint8(len(found)), tokens: uint8(tokens)}
 	copy(fresh.text[:], text)
 	copy(fresh.rows[:], found)
 	if before := first.Load(); before != nil {
@@ -157,26 +162,28 @@ func (w *word) is(text []byte) bool {
 	return w != nil && string(w.text[:w.length]) == string(text)
 }
 
-// derive appends the rows of a word: its own, or by its stem or its pieces.
-func (d *reader) derive(r *reading, word []byte, w *batchWord) {
+// derive appends the rows of a word: its own, or by its stem or its pieces. It returns
+// how many tokens the word is.
+func (d *reader) derive(r *reading, word []byte, w *batchWord) int {
 	v := &d.table.vocabulary
 	if i, ok := v.find(word, w.hash, hashWord); ok && d.table.rowOf[i] != rowNone {
 		r.rows = append(r.rows, d.table.rowOf[i])
-		return
+		return 1
 	}
+	r.pieces, _ = v.take(r.pieces[:0], word, w.chars, w.hash)
 	if stemmable(word) {
 		stem := d.stemmer.Term(string(word), text.Portuguese)
 		if i, ok := v.find([]byte(stem), hashOf(hashStem, stem), hashStem); ok {
 			r.rows = append(r.rows, d.table.rowOf[i])
-			return
+			return len(r.pieces)
 		}
 	}
-	r.pieces, _ = v.take(r.pieces[:0], word, w.chars, w.hash)
 	for _, i := range r.pieces {
 		if row := d.table.rowOf[i]; row != rowNone {
 			r.rows = append(r.rows, row)
 		}
 	}
+	return len(r.pieces)
 }
 
 // stemmable tells whether a word may have a stem: of three letters or more, without

@@ -9,8 +9,8 @@
 // negation and grammar count for nothing. What neither language has in the
 // vocabulary adds nothing.
 //
-// A text of more than 72 rows, some 300 bytes, has several vectors: first that of
-// the whole, then one for each passage of it.
+// A text of more than 128 of BERT's tokens, some 500 bytes, has several vectors: first
+// that of the whole, then one for each passage of it.
 //
 // Beside vectors, the model knows which terms of an index mean nearly what a word
 // does ([Model.Near]).
@@ -113,7 +113,7 @@ func (s *scratch) embed(d *reader, content string, vectors []byte) []byte {
 	r := &s.reading
 	d.read(r, content)
 	s.whole = sum{}
-	if len(r.rows) <= wholeRows {
+	if r.tokens <= wholeTokens || len(r.rows) <= passageRows {
 		s.whole.add(d.table.rows, r.rows)
 		return s.whole.append(vectors)
 	}
