@@ -65,7 +65,7 @@ func (x *search) look(from, to uint32) {
 	if x.query != nil {
 		x.rough(from, to)
 	}
-	above, besides := x.above, x.besides
+	above, besides := x.above, x.aboveBeside
 	asking, vectorWeight, offset := x.asking, float32(x.vectorWeight), float32(x.mean-x.center)
 	most := float32(x.factorMost)
 	least := x.leastLeading()

@@ -7,11 +7,11 @@ func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactV
 
 // rough estimates how far the cosines of the memories from one ordinal to another,
 // which are of one chunk, are above the mean, by the signs of the query's vector alone:
-// into x.above and x.besides, which have the one before the first and the one behind
+// into x.above and x.aboveBeside, which have the one before the first and the one behind
 // the last, too. Of a memory without vectors they say 0.
 func (x *search) rough(from, to uint32) {
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:][:to-from]
-	x.above, x.besides = sized(x.above, len(firsts)+2), sized(x.besides, len(firsts)+2)
+	x.above, x.aboveBeside = sized(x.above, len(firsts)+2), sized(x.aboveBeside, len(firsts)+2)
 	above := x.above[1 : len(firsts)+1]
 	for i := 0; i < len(firsts); {
 		first, n := firsts[i], 1
@@ -40,13 +40,13 @@ func (x *search) rough(from, to uint32) {
 	if x.beside {
 		share = besideShare
 	}
-	besides := x.besides[:len(x.above)]
+	besides := x.aboveBeside[:len(x.above)]
 	for i, a := range x.above {
 		besides[i] = share * positive(a)
 	}
 }
 
-// roughBesides is what those beside a memory have in x.besides, in a session whose
+// roughBesides is what those beside a memory have in x.aboveBeside, in a session whose
 // ordinals do not simply follow each other.
 func (x *search) roughBesides(d *doc) (sum float32) {
 	if !x.beside {

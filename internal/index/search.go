@@ -34,9 +34,9 @@ type search struct {
 	run     run
 	docs    [postingsBuf]doc
 
-	// above and besides are of a block: how far the rough estimates of the cosines are
+	// above and aboveBeside are of a block: how far the rough estimates of the cosines are
 	// above the mean, and the share that those beside have of it, where it is positive.
-	above, besides []float32
+	above, aboveBeside []float32
 	// touched is of memory that is read only to have it at hand.
 	touched uint64
 	// parts is what is roughly known of scores, by ordinal.
@@ -219,11 +219,31 @@ func (x *search) second(frequent []word) {
 			if float64(c.factor)*open < least {
 				continue
 			}
+			if x.misjudged(c, doc)+float64(c.factor)*ofSession < least {
+				continue
+			}
 		}
 		known := x.sessions[doc.session].sum
 		x.finish(c.ordinal, float64(known+slack(known))+ofSession)
 		x.tick(64)
 	}
+}
+
+// misjudged returns how much more a candidate's part is, at the most, with its cosines
+// instead of estimates; mostly it is less.
+func (x *search) misjudged(c candidate, d *doc) float64 {
+	if x.query == nil {
+		return 0
+	}
+	cosine, has := x.cosine(c.ordinal)
+	if !has {
+		return 0
+	}
+	more := x.vectorWeight * (cosine - x.center + x.besides(d) - float64(x.similar(c.ordinal, d)))
+	if more > 0 {
+		return float64(c.factor) * more
+	}
+	return min(1, x.factor(c.ordinal, d)) * more
 }
 
 // finish works out a memory's score in full, and keeps it if it is among the
