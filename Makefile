@@ -7,7 +7,7 @@ export GOAMD64 ?= v2
 GO        ?= go
 ROUNDS    ?= 100
 FUZZTIME  ?= 10s
-BENCH     ?= ^Benchmark(Agent|ColdAfter|Beside)$$
+BENCH     ?= ^Benchmark(Machine|Agent|ColdAfter|Beside)$$
 BENCHTIME ?= 1x
 
 .DEFAULT_GOAL := help
