@@ -1,6 +1,9 @@
 package index
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // exact tells that all vectors are compared at full precision.
 func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactVectors }
@@ -23,11 +26,15 @@ func (x *search) rough(from, to uint32) {
 		for i+n < len(firsts) && firsts[i+n] == first+uint32(n) && firsts[i+n]&rowMask != 0 {
 			n++
 		}
-		x.roughRun(first, above[i:i+n])
-		i += n
-		if x.s.vectors.several {
-			above[i-1] = x.roughly(from+uint32(i)-1, first+uint32(n)-1)
+		if x.s.vectors.several { // the last may have more
+			n--
+			above[i+n] = x.roughly(from+uint32(i+n), first+uint32(n))
+			x.roughRun(first, above[i:i+n])
+			i++
+		} else {
+			x.roughRun(first, above[i:i+n])
 		}
+		i += n
 	}
 	x.above[0], x.above[len(firsts)+1] = 0, 0
 	if from > 0 {
@@ -68,29 +75,39 @@ func positive(f float32) float32 {
 	return math.Float32frombits(bits &^ uint32(int32(bits)>>31))
 }
 
-// roughRun does rough for memories of one vector each, in slots that follow each other
-// within one chunk of the codes.
-func (x *search) roughRun(first uint32, above []float32) {
-	v, mean := &x.s.vectors, float32(x.mean)
-	if x.exact() {
-		for i := range above {
-			above[i] = float32(v.cosine(x.query, first+uint32(i))) - mean
+// compareAll compares all vectors at full precision.
+func (x *search) compareAll() {
+	v, mean := &x.s.vectors, x.mean
+	x.precise = sized(x.precise, int(v.owners.n))
+	for i := range v.owners.n {
+		if *v.owners.at(i) != none {
+			x.precise[i] = float32(v.cosine(x.query, i) - mean)
+			x.work.Vectors++
 		}
-		x.work.Vectors += len(above)
+	}
+}
+
+// roughRun does rough for vectors in slots that follow each other within one chunk of
+// the codes, as if each were all that a memory has.
+func (x *search) roughRun(first uint32, above []float32) {
+	if x.exact() {
+		copy(above, x.precise[first:])
 		return
 	}
-	x.touched |= v.rough(x.query, first, mean, above)
+	x.touched |= x.s.vectors.rough(x.query, first, float32(x.mean), above)
 }
 
 // roughly is rough for one memory, with vectors from the slot first on.
 func (x *search) roughly(o, first uint32) float32 {
-	var above [1]float32
-	x.roughRun(first, above[:])
-	most := above[0]
-	v := &x.s.vectors
-	for i := first + 1; v.several && i < v.owners.n && *v.owners.at(i) == o; i++ {
-		x.roughRun(i, above[:])
-		most = max(most, above[0])
+	var some [32]float32
+	v, most := &x.s.vectors, float32(-2)
+	for end := v.end(o, first); first < end; {
+		above := some[:min(end-first, uint32(len(some)), rowLen-first&rowMask)]
+		x.roughRun(first, above)
+		for _, a := range above {
+			most = max(most, a)
+		}
+		first += uint32(len(above))
 	}
 	return most
 }
@@ -107,17 +124,17 @@ func (x *search) roughlyAbove(o uint32) float32 {
 func (x *search) fine(o uint32) float32 {
 	v := &x.s.vectors
 	first := *v.first.at(o)
-	switch {
-	case first == none:
+	if first == none {
 		return 0
-	case x.exact():
-		return x.roughly(o, first)
 	}
-	most := v.estimate(x.query, first)
-	for i := first + 1; v.several && i < v.owners.n && *v.owners.at(i) == o; i++ {
-		most = max(most, v.estimate(x.query, i))
+	most, end := float32(-2), v.end(o, first)
+	if x.exact() {
+		return slices.Max(x.precise[first:end])
 	}
-	return most - float32(x.mean)
+	for ; first < end; first++ {
+		most = max(most, v.estimate(x.query, first)-float32(x.mean))
+	}
+	return most
 }
 
 // similar returns what the estimated cosine of a memory says of it, with the shares of

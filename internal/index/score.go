@@ -435,13 +435,10 @@ func (x *scorer) cosine(o uint32) (float64, bool) {
 	if known {
 		return most, true
 	}
-	most = v.cosine(x.query, first)
-	x.compared++
-	if v.several {
-		for i := first + 1; i < v.owners.n && *v.owners.at(i) == o; i++ {
-			most = max(most, v.cosine(x.query, i))
-			x.compared++
-		}
+	most = -1
+	for i, end := first, v.end(o, first); i < end; i++ {
+		most = max(most, v.cosine(x.query, i))
+		x.compared++
 	}
 	x.cosines[o] = most
 	return most, true

@@ -37,6 +37,9 @@ type search struct {
 	// above and aboveBeside are of a block: how far the rough estimates of the cosines are
 	// above the mean, and the share that those beside have of it, where it is positive.
 	above, aboveBeside []float32
+	// precise is how far the cosines themselves are above the mean, by slot, where all
+	// vectors are compared at full precision.
+	precise []float32
 	// touched is of memory that is read only to have it at hand.
 	touched uint64
 	// parts is what is roughly known of scores, by ordinal.
@@ -156,6 +159,9 @@ func (x *search) find() {
 		}
 		x.spreadPairs()
 	}
+	if x.query != nil && x.exact() {
+		x.compareAll()
+	}
 	rest := x.words[frequent:]
 	x.first(rest)
 	for len(rest) > 0 && !x.settled(rest) {
@@ -232,7 +238,7 @@ func (x *search) second(frequent []word) {
 // misjudged returns how much more a candidate's part is, at the most, with its cosines
 // instead of estimates; mostly it is less.
 func (x *search) misjudged(c candidate, d *doc) float64 {
-	if x.query == nil {
+	if x.query == nil || x.exact() {
 		return 0
 	}
 	cosine, has := x.cosine(c.ordinal)

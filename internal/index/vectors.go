@@ -121,10 +121,18 @@ func normalize(x []float32) {
 	}
 }
 
+// end returns the slot behind those of a memory, which are from first on.
+func (v *vectors) end(owner, first uint32) uint32 {
+	end := first + 1
+	for v.several && end < v.owners.n && *v.owners.at(end) == owner {
+		end++
+	}
+	return end
+}
+
 // remove makes the slots of a memory, from first on, nobody's.
 func (v *vectors) remove(first uint32) {
-	owner := *v.owners.at(first)
-	for i := first; i < v.owners.n && *v.owners.at(i) == owner; i++ {
+	for i, end := first, v.end(*v.owners.at(first), first); i < end; i++ {
 		v.unpack(v.values.at(i), v.unit)
 		normalize(v.unit)
 		v.addToSum(-1)
