@@ -85,12 +85,16 @@ câmera fotos restaurante jantar receita pão futebol corrida natação livro ro
 emprego salário gerente reunião prazo dinheiro banco aluguel jardim flores tempo chuva neve feliz triste raiva amor amizade`
 
 // Of the first eight neighbours by comparison with all terms, Near finds 95 % or
-// more; and each that it returns has its cosine.
+// more; and each that it returns has its cosine. A third of the words takes ten seconds
+// under the race detector.
 func TestNearFindsTheNearest(t *testing.T) {
 	m := testModel(t)
 	vectors := plainTerms(m.terms())
 	found, all := 0, 0
-	for word := range strings.FieldsSeq(nearWords) {
+	for i, word := range strings.Fields(nearWords) {
+		if i%3 != 0 {
+			continue
+		}
 		want, got := nearSlow(m, vectors, word), m.Near(word)
 		for _, n := range want[:min(8, len(want))] {
 			all++

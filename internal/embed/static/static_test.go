@@ -127,8 +127,8 @@ func TestIndependence(t *testing.T) {
 						t.Errorf("Embed: %v", err)
 						return
 					}
-					if diff := cmp.Diff(want[i:i+1], got); diff != "" {
-						t.Errorf("alone, text %d has another vector (-want +got):\n%s", i, diff)
+					if !bytes.Equal(want[i].Data, got[0].Data) {
+						t.Errorf("alone, text %d has another vector (-want +got):\n%s", i, cmp.Diff(want[i:i+1], got))
 						return
 					}
 				}
