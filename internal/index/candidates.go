@@ -50,8 +50,11 @@ func (x *search) touchedBlocks(yield func(from, to uint32) bool) {
 	}
 }
 
-// leadMax is how many memories are looked at closely before all others.
-const leadMax = 64
+// leadMin is how many memories are looked at closely before all others, at least.
+const leadMin = 64
+
+// leadMax is how many are: more than hits are wanted, so that there is a floor.
+func (x *search) leadMax() int { return max(leadMin, 2*x.TopK) }
 
 // gone stands for the part of a memory that is not alive, or does not match.
 const gone = -math.MaxFloat32
@@ -97,8 +100,12 @@ func (x *search) look(from, to uint32) {
 			parts[i] = gone
 			continue
 		}
+		if !x.lexical && *x.s.vectors.first.at(o) == none {
+			parts[i] = gone // nothing to compare it by
+			continue
+		}
 		if v := part * float32(x.factor(o, d)); v > least {
-			x.top = keepLargest(x.top, leadMax, v)
+			x.top = keepLargest(x.top, x.leadMax(), v)
 			x.leaders = append(x.leaders, leader{candidate: candidate{ordinal: o}, refined: v})
 			least = x.leastLeading()
 		}
@@ -107,7 +114,7 @@ func (x *search) look(from, to uint32) {
 
 // leastLeading returns what a leader's part must be more than.
 func (x *search) leastLeading() float32 {
-	if len(x.top) < leadMax {
+	if len(x.top) < x.leadMax() {
 		return gone
 	}
 	return x.top[0]
@@ -266,6 +273,7 @@ func (x *search) collect(from, to uint32, open float32) {
 		if factor := float32(x.factor(o, d)); max(part, part*factor)+max(1, factor)*(open+doubt)+extra < least {
 			continue
 		}
+		x.tick(8)
 		c, ok := x.known(o, d)
 		if !ok && (!x.lexical || open == 0) || c.part+c.factor*open < least {
 			continue

@@ -56,15 +56,9 @@ func (x *search) rough(from, to uint32) {
 // roughBesides is what those beside a memory have in x.aboveBeside, in a session whose
 // ordinals do not simply follow each other.
 func (x *search) roughBesides(d *doc) (sum float32) {
-	if !x.beside {
-		return 0
-	}
-	members, at := x.s.sessions.at(d.session).members, d.position()
-	if at > 0 {
-		sum = positive(x.roughlyAbove(members[at-1]))
-	}
-	if at+1 < len(members) {
-		sum += positive(x.roughlyAbove(members[at+1]))
+	var pair [2]uint32
+	for _, o := range x.nextTo(d, &pair) {
+		sum += positive(x.roughlyAbove(o))
 	}
 	return besideShare * sum
 }
@@ -140,31 +134,12 @@ func (x *search) fine(o uint32) float32 {
 // similar returns what the estimated cosine of a memory says of it, with the shares of
 // those beside.
 func (x *search) similar(o uint32, d *doc) float32 {
-	return float32(x.mean-x.center) + x.fine(o) + x.fineBesides(o, d)
-}
-
-func (x *search) fineBesides(o uint32, d *doc) (sum float32) {
-	at := d.position()
-	switch {
-	case !x.beside || d.session == 0:
-		return 0
-	case d.place&scattered != 0:
-		members := x.s.sessions.at(d.session).members
-		if at > 0 {
-			sum = x.fine(members[at-1])
-		}
-		if at+1 < len(members) {
-			sum += x.fine(members[at+1])
-		}
-		return besideShare * sum
+	var pair [2]uint32
+	sum := float32(0)
+	for _, beside := range x.nextTo(d, &pair) {
+		sum += x.fine(beside)
 	}
-	if at > 0 {
-		sum = x.fine(o - 1)
-	}
-	if o+1 < x.s.docs.n && x.s.docs.at(o+1).session == d.session {
-		sum += x.fine(o + 1)
-	}
-	return besideShare * sum
+	return float32(x.mean-x.center) + x.fine(o) + besideShare*sum
 }
 
 // doubt returns how far the part of a score that the vectors make up may be off,

@@ -444,18 +444,29 @@ func (x *scorer) cosine(o uint32) (float64, bool) {
 	return most, true
 }
 
+// nextTo returns the memories right before and behind one in its session, where their
+// cosines count for it.
+func (x *scorer) nextTo(d *doc, pair *[2]uint32) []uint32 {
+	next := pair[:0]
+	if !x.beside || d.session == 0 {
+		return next
+	}
+	members, at := x.s.sessions.at(d.session).members, d.position()
+	if at > 0 {
+		next = append(next, members[at-1])
+	}
+	if at+1 < len(members) {
+		next = append(next, members[at+1])
+	}
+	return next
+}
+
 // besides returns what the memories right before and behind one add to its cosine.
 func (x *scorer) besides(d *doc) float64 {
-	if !x.beside || d.session == 0 {
-		return 0
-	}
+	var pair [2]uint32
 	sum := 0.0
-	members, at := x.s.sessions.at(d.session).members, d.position()
-	for _, i := range [2]int{at - 1, at + 1} {
-		if i < 0 || i == len(members) {
-			continue
-		}
-		if cosine, ok := x.cosine(members[i]); ok {
+	for _, o := range x.nextTo(d, &pair) {
+		if cosine, ok := x.cosine(o); ok {
 			sum += cosine - x.mean
 		}
 	}

@@ -79,7 +79,7 @@ func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
 	}
 	x, _ := s.searches.Get().(*search)
 	if x == nil {
-		x = &search{scorer: scorer{sessionScores: map[uint32]float64{}, cosines: map[uint32]float64{}, byID: map[uint32]int{}}}
+		x = newSearch()
 	}
 	defer s.searches.Put(x)
 	x.reset(s, q, f)
@@ -87,6 +87,10 @@ func (s *Shelf) Search(q *Query, f *Frequencies) ([]Hit, Work) {
 		x.find()
 	}
 	return x.end()
+}
+
+func newSearch() *search {
+	return &search{scorer: scorer{sessionScores: map[uint32]float64{}, cosines: map[uint32]float64{}, byID: map[uint32]int{}}}
 }
 
 func (x *search) reset(s *Shelf, q *Query, f *Frequencies) {

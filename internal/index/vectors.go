@@ -347,16 +347,13 @@ func (v *vectors) rough(q *queryVector, first uint32, mean float32, above []floa
 // estimate returns the estimated cosine of a slot.
 func (v *vectors) estimate(q *queryVector, slot uint32) float32 {
 	apart, code := 0, v.codes.at(slot)
-	if len(code) == 4 {
-		x := (*[4]uint64)(code)
-		for p, plane := range q.planes {
-			apart += apart256(x, (*[4]uint64)(plane)) << p
+	for p, plane := range q.planes {
+		if len(code) == 4 {
+			apart += apart256((*[4]uint64)(code), (*[4]uint64)(plane)) << p
+			continue
 		}
-		return q.step * float32(q.total-2*apart) * *v.factors.at(slot)
-	}
-	for j, c := range code {
-		for p := range q.planes {
-			apart += bits.OnesCount64(c^q.planes[p][j]) << p
+		for j, c := range code {
+			apart += bits.OnesCount64(c^plane[j]) << p
 		}
 	}
 	return q.step * float32(q.total-2*apart) * *v.factors.at(slot)

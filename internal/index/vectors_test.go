@@ -239,3 +239,47 @@ func TestManyTerms(t *testing.T) {
 	}
 	frequencies(TermFrequency{1, 1}, TermFrequency{})
 }
+
+// However many hits are wanted, few memories are left to look at closely: about those
+// in the direction of the query.
+func TestFewCandidates(t *testing.T) {
+	const dimension, directions = 256, 10
+	r := rand.New(rand.NewPCG(5, 6))
+	centres := make([][]float64, directions)
+	for i := range centres {
+		for range dimension {
+			centres[i] = append(centres[i], r.NormFloat64()*30)
+		}
+	}
+	vector := func(centre []float64) []byte {
+		b := make([]byte, dimension)
+		for i, c := range centre {
+			b[i] = byte(int8(max(-127, min(127, c+r.NormFloat64()*15))))
+		}
+		return b
+	}
+	s := New(testModel)
+	s.tuning.exactVectors = 0
+	for i := range uint64(4000) {
+		p := &record.Put{First: i + 1, CreatedAtUs: int64(i), Terms: &record.Terms{Text: "w"}}
+		if i%2 == 0 {
+			p.Vectors = []*record.Vectors{{
+				Model: testModel, Dimension: dimension, Element: uint32(lembra.Int8), Data: vector(centres[i/2%directions]),
+			}}
+		}
+		apply(t, s, i+1, p)
+	}
+	for _, topK := range []int{10, 100} {
+		q := &Query{
+			Mode: lembra.ModeSemantic, TopK: topK,
+			Vector: &lembra.Embedding{Model: testModel, Dimension: dimension, Element: lembra.Int8, Data: vector(centres[0])},
+		}
+		f := s.Frequencies(q)
+		x := newSearch()
+		x.reset(s, q, &f)
+		x.find()
+		if n := len(x.candidates); len(x.hits) != topK || n > 2*4000/2/directions {
+			t.Errorf("%d hits of %d, and %d candidates among 2000", len(x.hits), topK, n)
+		}
+	}
+}
