@@ -38,7 +38,7 @@ func put(c *storetest.Corpus, i int) *record.Record {
 	return &record.Record{Number: n, TimeUs: us, Body: &record.Record_Put{Put: &record.Put{
 		First: n, Version: 1, CreatedAtUs: us, OccurredAtUs: &us,
 		SessionId: m.SessionID, Speaker: m.Speaker,
-		Terms:   &record.Terms{Text: m.Content, Language: uint32(text.English)},
+		Terms:   &record.Terms{Text: m.Content + m.OccurredAt.Format(" Monday 2 January 2006"), Language: uint32(text.English)},
 		Vectors: []*record.Vectors{record.FromEmbedding(embed(c, m.Content))},
 	}}}
 }

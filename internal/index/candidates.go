@@ -3,6 +3,7 @@ package index
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -18,12 +19,10 @@ type candidate struct {
 	ordinal uint32
 }
 
-// open returns what may still be missing of the sum of a score.
-func (x *search) open(frequent []word) float64 { return x.doubt() + x.mostOf(frequent) }
-
-// first collects the candidates for the second pass.
+// first collects the candidates for the second pass: frequent are the words whose
+// postings are not read.
 func (x *search) first(frequent []word) {
-	open := float32(x.open(frequent))
+	x.bind(frequent)
 	x.candidates, x.top, x.leaders = x.candidates[:0], x.top[:0], x.leaders[:0]
 	x.parts = sized(x.parts, len(x.memories))
 	for from, to := range x.touchedBlocks {
@@ -31,8 +30,11 @@ func (x *search) first(frequent []word) {
 		x.tick(1 << blockBits)
 	}
 	x.lead(frequent)
+	light := frequent[x.weighty:]
+	sessions := x.mostOfSessions(frequent)
+	most := x.mostOf(light) - x.mostOfSessions(light)
 	for from, to := range x.touchedBlocks {
-		x.collect(from, to, open)
+		x.collect(from, to, float32(sessions), float32(most))
 		x.tick(1 << (blockBits - 2))
 	}
 }
@@ -41,7 +43,7 @@ func (x *search) first(frequent []word) {
 // another.
 func (x *search) touchedBlocks(yield func(from, to uint32) bool) {
 	for from := 0; from < len(x.memories); from += 1 << blockBits {
-		if x.query == nil && !x.blocks[from>>blockBits] {
+		if x.query == nil && x.weighty == 0 && !x.blocks[from>>blockBits] {
 			continue
 		}
 		if !yield(uint32(from), uint32(min(from+1<<blockBits, len(x.memories)))) {
@@ -64,44 +66,43 @@ const gone = -math.MaxFloat32
 // with the most that their passages may add. Those of the largest become leaders.
 func (x *search) look(from, to uint32) {
 	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from]
-	memories, parts := x.memories[from:to], x.parts[from:to]
+	memories, parts, bounded := x.memories[from:][:len(docs)], x.parts[from:][:len(docs)], x.most[:len(docs)]
 	if x.query != nil {
 		x.rough(from, to)
+	} else {
+		clear(parts)
 	}
-	above, besides := x.above, x.aboveBeside
-	asking, vectorWeight, offset := x.asking, float32(x.vectorWeight), float32(x.mean-x.center)
-	most := float32(x.factorMost)
-	least := x.leastLeading()
+	if x.weighty > 0 {
+		x.bound(from, docs)
+	}
+	special := uint32(scattered)
+	if x.asking {
+		special |= answers
+	}
+	session, sessionPart := uint32(dead), float32(gone)
+	most, least := float32(x.factorMost), x.leastLeading()
 	for i := range docs {
 		d := &docs[i]
-		if d.session == dead {
-			parts[i] = gone
-			continue
-		}
-		part := memories[i].sum + x.sessions[d.session].sum
-		if asking && d.place&answers != 0 {
-			part += answerWeight * x.asked[x.before(from+uint32(i), d)].sum
-		}
-		if x.query != nil {
-			beside := besides[i] + besides[i+2]
-			if d.place&scattered != 0 {
-				beside = x.roughBesides(d)
+		if d.session != session {
+			session, sessionPart = d.session, gone
+			if session != dead {
+				sessionPart = x.sessions[session].sum
 			}
-			part += vectorWeight * (offset + above[i+1] + beside)
 		}
+		part := parts[i] + memories[i].sum + bounded[i] + sessionPart
 		if d.tokens > longTerms {
 			part += memories[i].sum * x.stretch(d.tokens)
 		}
-		if parts[i] = part; part*most <= least {
-			continue
-		}
 		o := from + uint32(i)
-		if !x.match.all && !x.match.matches(o) {
-			parts[i] = gone
+		if d.place&special != 0 {
+			part += x.special(o, d)
+		}
+		parts[i] = part
+		if part*most <= least {
 			continue
 		}
-		if !x.lexical && *x.s.vectors.first.at(o) == none {
-			parts[i] = gone // nothing to compare it by
+		if !x.match.all && !x.match.matches(o) || !x.lexical && *x.s.vectors.first.at(o) == none {
+			parts[i] = gone // does not match, or has nothing to compare it by
 			continue
 		}
 		if v := part * float32(x.factor(o, d)); v > least {
@@ -110,6 +111,22 @@ func (x *search) look(from, to uint32) {
 			least = x.leastLeading()
 		}
 	}
+}
+
+// special is what few memories have beside what look gives all: answers their share of what
+// is asked, and those of scattered sessions what is beside them there instead of by the
+// ordinals.
+func (x *search) special(o uint32, d *doc) (part float32) {
+	if d.session == dead {
+		return 0
+	}
+	if x.answers(d) {
+		part += answerWeight * x.asked[x.before(o, d)].sum
+	}
+	if x.query != nil && x.beside && d.place&scattered != 0 {
+		part += float32(x.vectorWeight) * (x.roughBesides(d) - besideShare*x.roughByOrdinal(o))
+	}
+	return part
 }
 
 // leastLeading returns what a leader's part must be more than.
@@ -152,16 +169,17 @@ func (x *search) lead(frequent []word) {
 }
 
 // settled tells whether the postings of dense terms need not be read: there are
-// few candidates, and no memory without a rarer word can be among the hits.
+// few candidates, and no memory without a rarer word can be among the hits. Four
+// memories are looked at again in the time of a posting.
 func (x *search) settled(frequent []word) bool {
 	postings := 0
 	for i := range frequent {
 		postings += frequent[i].postings
 	}
-	if x.query == nil && x.floor <= x.factorMost*x.open(frequent)+x.recencyWeight+x.importanceWeight {
+	if x.query == nil && x.weighty == 0 && x.floor <= x.factorMost*x.mostOf(frequent)+x.recencyWeight+x.importanceWeight {
 		return false
 	}
-	return len(x.candidates)*x.s.tuning.postingsPerCandidate <= postings
+	return len(x.candidates)*x.s.tuning.postingsPerCandidate <= postings+len(x.memories)/4
 }
 
 // refine adds to the candidates' parts what dense terms say, or a bit more, and
@@ -196,30 +214,29 @@ func (x *search) denseParts(o uint32, frequent []word) float32 {
 	window, by := x.window(&alone, d)
 	var norms [windowMax]float32
 	for k, neighbour := range window {
-		norms[k] = base + float32(x.slope)*float32(x.s.docs.at(neighbour).tokens)
+		norms[k-by+reachBehind] = base + float32(x.slope)*float32(x.s.docs.at(neighbour).tokens)
 	}
 	if x.long(d) {
-		norms[by] = base + float32(x.slope)*passageTerms
+		norms[reachBehind] = base + float32(x.slope)*passageTerms
 	}
 	sum := float32(0)
 	answers := x.answers(d)
 	for i := range frequent {
 		best, asked := float32(0), float32(0)
 		for _, j := range frequent[i].terms {
-			t := &x.terms[j.at]
-			for k, neighbour := range window {
-				n := t.dense.get(neighbour)
-				if n == 0 {
-					continue
-				}
-				tf := float32(n)
+			dense, idf := x.terms[j.at].dense, float32(j.idf)
+			for counts := dense.near(window, by); counts != 0; {
+				at := bits.TrailingZeros16(counts) / 2
+				n := counts >> (2 * at) & denseMany
+				counts &^= denseMany << (2 * at)
 				v := float32(impactMax)
 				if n < denseMany {
-					v = tf*(k1+1)/(tf+norms[k]) + delta
+					tf := float32(n)
+					v = tf*(k1+1)/(tf+norms[at]) + delta
 				}
-				v *= float32(j.idf)
-				best = max(best, v*float32(x.shares[by-k+reachBefore]))
-				if answers && k == by-1 {
+				v *= idf
+				best = max(best, v*float32(x.shares[reachBefore+reachBehind-at]))
+				if answers && at == reachBehind-1 {
 					asked = max(asked, v)
 				}
 			}
@@ -259,22 +276,33 @@ func (x *search) known(o uint32, d *doc) (candidate, bool) {
 }
 
 // collect collects the candidates among the memories from one ordinal to another, of
-// which the leaders that are scored are none.
-func (x *search) collect(from, to uint32, open float32) {
+// which the leaders that are scored are none. sessions is the most that words whose
+// postings are not read add to the score of a session, most what those of them that are
+// not weighty add to that of a memory.
+func (x *search) collect(from, to uint32, sessions, most float32) {
 	least := float32(x.floor) - slack(float32(x.floor))
-	extra, doubt := float32(x.recencyWeight+x.importanceWeight), float32(x.roughDoubt()-x.doubt())
-	enough := x.enough(open+doubt, least-extra)
+	extra := float32(x.recencyWeight + x.importanceWeight)
+	rough, fine := float32(x.roughDoubt())+sessions, float32(x.doubt())+sessions
+	enough := x.enough(rough+most, least-extra)
+	light, weighty := x.bounds[x.weighty:], x.bounds[:x.weighty]
+	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from]
 	for i, part := range x.parts[from:to] {
 		if part < enough {
 			continue
 		}
 		o := from + uint32(i)
-		d := x.s.docs.at(o)
-		if factor := float32(x.factor(o, d)); max(part, part*factor)+max(1, factor)*(open+doubt)+extra < least {
+		d := &docs[i]
+		factor := float32(x.factor(o, d))
+		if max(part, part*factor)+max(1, factor)*(rough+most)+extra < least {
 			continue
 		}
 		x.tick(8)
+		open := x.boundOf(o, d, light)
+		if max(part, part*factor)+max(1, factor)*(rough+open)+extra < least {
+			continue
+		}
 		c, ok := x.known(o, d)
+		open += fine + x.boundOf(o, d, weighty)
 		if !ok && (!x.lexical || open == 0) || c.part+c.factor*open < least {
 			continue
 		}

@@ -8,13 +8,39 @@ import (
 // exact tells that all vectors are compared at full precision.
 func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactVectors }
 
-// rough estimates how far the cosines of the memories from one ordinal to another,
-// which are of one chunk, are above the mean, by the signs of the query's vector alone:
-// into x.above and x.aboveBeside, which have the one before the first and the one behind
-// the last, too. Of a memory without vectors they say 0.
+// rough estimates what the cosines say of the memories from one ordinal to another, which
+// are of one chunk, by the signs of the query's vector alone: into x.parts, as if all
+// beside each other were of one session.
 func (x *search) rough(from, to uint32) {
+	x.roughAbove(from, to)
+	parts := x.parts[from:to]
+	above := x.above[:len(parts)+2]
+	share := float32(0)
+	if x.beside {
+		share = besideShare
+	}
+	weight, offset := float32(x.vectorWeight), float32(x.mean-x.center)
+	before, here := positive(above[0]), above[1]
+	for i := range parts {
+		behind := above[i+2]
+		parts[i] = weight * (offset + here + share*(before+positive(behind)))
+		before, here = positive(here), behind
+	}
+}
+
+// roughAbove estimates how far the cosines of the memories are above the mean: into
+// x.above, which has the one before the first and the one behind the last, too. Of a
+// memory without vectors it says 0.
+func (x *search) roughAbove(from, to uint32) {
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:][:to-from]
-	x.above, x.aboveBeside = sized(x.above, len(firsts)+2), sized(x.aboveBeside, len(firsts)+2)
+	x.above = sized(x.above, len(firsts)+2)
+	x.above[0], x.above[len(firsts)+1] = 0, 0
+	if from > 0 {
+		x.above[0] = x.roughlyAbove(from - 1)
+	}
+	if to < x.s.docs.n {
+		x.above[len(firsts)+1] = x.roughlyAbove(to)
+	}
 	above := x.above[1 : len(firsts)+1]
 	for i := 0; i < len(firsts); {
 		first, n := firsts[i], 1
@@ -22,6 +48,9 @@ func (x *search) rough(from, to uint32) {
 			above[i] = 0
 			i++
 			continue
+		}
+		if last := uint32(len(firsts) - 1); !x.s.vectors.several && firsts[last] == first+last-uint32(i) {
+			n = min(len(firsts)-i, int(rowLen-first&rowMask)) // the others have one each, too
 		}
 		for i+n < len(firsts) && firsts[i+n] == first+uint32(n) && firsts[i+n]&rowMask != 0 {
 			n++
@@ -36,25 +65,17 @@ func (x *search) rough(from, to uint32) {
 		}
 		i += n
 	}
-	x.above[0], x.above[len(firsts)+1] = 0, 0
-	if from > 0 {
-		x.above[0] = x.roughlyAbove(from - 1)
-	}
-	if to < x.s.docs.n {
-		x.above[len(firsts)+1] = x.roughlyAbove(to)
-	}
-	share := float32(0)
-	if x.beside {
-		share = besideShare
-	}
-	besides := x.aboveBeside[:len(x.above)]
-	for i, a := range x.above {
-		besides[i] = share * positive(a)
-	}
 }
 
-// roughBesides is what those beside a memory have in x.aboveBeside, in a session whose
-// ordinals do not simply follow each other.
+// roughByOrdinal adds up what x.above has, where it is positive, of those beside a memory
+// by their ordinals. The memory is of the block at hand.
+func (x *search) roughByOrdinal(o uint32) float32 {
+	at := o&(1<<blockBits-1) + 1
+	return positive(x.above[at-1]) + positive(x.above[at+1])
+}
+
+// roughBesides is what those beside a memory say, in a session whose ordinals do not
+// simply follow each other.
 func (x *search) roughBesides(d *doc) (sum float32) {
 	var pair [2]uint32
 	for _, o := range x.nextTo(d, &pair) {

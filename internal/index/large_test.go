@@ -19,8 +19,15 @@ func TestOracleLarge(t *testing.T) {
 	if testing.Short() {
 		t.Skip("brute force over 10,000 memories")
 	}
+	t.Run("scattered", func(t *testing.T) { checkLarge(t, true) })
+	t.Run("in order", func(t *testing.T) { checkLarge(t, false) })
+}
+
+func checkLarge(t *testing.T, scattered bool) {
+	t.Helper()
 	tuning := defaultTuning()
 	tuning.errorsTrusted = 1e6 // compare all that the codes leave in doubt
+	tuning.denseMin = 256
 	w := newWorld(tuning, lembra.Int8)
 	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.05, 1, 4999)
@@ -38,7 +45,7 @@ func TestOracleLarge(t *testing.T) {
 			words[j] = word()
 		}
 		p := &record.Put{Version: 1, SessionId: fmt.Sprint("s", i/23), Terms: &record.Terms{Text: strings.Join(words, " ")}}
-		if i%9 == 0 {
+		if scattered && i%9 == 0 {
 			p.SessionId = "" // and so the sessions' ordinals do not follow each other
 		}
 		p.Vectors = []*record.Vectors{{Model: testModel, Dimension: testDimension, Element: uint32(lembra.Int8), Data: vector()}}

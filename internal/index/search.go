@@ -9,13 +9,14 @@ import (
 // A search is one query at work on one shelf, with the scratch it needs.
 //
 // It goes in two passes. The first gives every memory that can be a hit a part
-// of its score: what the rarer words of the query say, read from their postings,
-// and a rough estimate of its cosine. The best few are scored in full, and what these
-// reach leaves few of the others, which are estimated more finely. The second works out
-// the score in full, for the best of those in turn, until what is left over cannot be
-// among the hits: not with all that dense terms and the vectors' error could add (Turtle
-// and Flood, MaxScore, 1995). Where too many are left, or memories without any of the
-// rarer words could be hits, the postings of the dense terms are read, too.
+// of its score: what the rarer words of the query say, read from their postings, the
+// most that frequent words may say, by how often they are around it, and a rough estimate
+// of its cosine. The best few are scored in full, and what these reach leaves few of the
+// others, which are estimated more finely. The second works out the score in full, for
+// the best of those in turn, until what is left over cannot be among the hits: not with
+// all that dense terms and the vectors' error could add (Turtle and Flood, MaxScore,
+// 1995). Where too many are left, or memories without any of the rarer words could be
+// hits, the postings of the dense terms are read, too.
 type search struct {
 	scorer
 	*Query
@@ -24,19 +25,31 @@ type search struct {
 
 	// memories and sessions hold the parts of scores, by ordinal and session;
 	// blocks tells which blocks of memories have any, used which sessions.
-	// asked is what the words say in memories that ask.
+	// asked is what the words say in memories that ask. padded is memories with room on
+	// either side for what is near; reach holds the shares that those near have of a memory,
+	// by how many stand before and behind it in its session, 0 for those of another.
 	memories, asked, sessions []cell
+	padded                    []cell
+	reach                     [reachBefore + 1][reachBehind + 1][windowMax]float32
 	blocks                    []bool
 	used                      []uint32
 	// counts and counted are one term's occurrences by session.
 	counts  []uint32
 	counted []uint32
-	run     run
 	docs    [postingsBuf]doc
 
-	// above and aboveBeside are of a block: how far the rough estimates of the cosines are
-	// above the mean, and the share that those beside have of it, where it is positive.
-	above, aboveBeside []float32
+	// bounds are of the words whose postings are not read, of which the first are weighty:
+	// what these add is looked up for each memory. most and masks are of a block, and short
+	// of each four of that; shortest is the length of those that are not.
+	bounds   []bound
+	weighty  int
+	shortest uint32
+	most     [1 << blockBits]float32
+	masks    [1 << blockBits]uint16
+	short    [1 << blockBits / 4]bool
+
+	// above is of a block: how far the rough estimates of the cosines are above the mean.
+	above []float32
 	// precise is how far the cosines themselves are above the mean, by slot, where all
 	// vectors are compared at full precision.
 	precise []float32
@@ -94,12 +107,12 @@ func newSearch() *search {
 }
 
 func (x *search) reset(s *Shelf, q *Query, f *Frequencies) {
-	x.scorer.begin(s, q, f)
+	x.begin(s, q, f)
 	x.Query = q
 	x.match = s.matcher(&q.Match)
-	x.work, x.yields, x.floor = Work{}, 0, -math.MaxFloat32
+	x.work, x.yields, x.floor, x.weighty = Work{}, 0, -math.MaxFloat32, 0
 	x.hits = make([]Hit, 0, min(q.TopK, s.living)+1)
-	x.memories = sized(x.memories, int(s.docs.n))
+	x.beginReach()
 	if x.asking {
 		x.asked = sized(x.asked, int(s.docs.n))
 	}
@@ -172,6 +185,7 @@ func (x *search) find() {
 		// Of what dense terms could add, half or more goes.
 		for half := x.mostOf(rest) / 2; len(rest) > 0 && x.mostOf(rest) > half; rest = rest[1:] {
 			x.walk(&rest[0])
+			x.weighty = max(0, x.weighty-1)
 		}
 		x.first(rest)
 	}
@@ -180,21 +194,27 @@ func (x *search) find() {
 }
 
 // split puts the words whose terms are dense behind the others, and returns from
-// where on the postings need not be read, for now: what those words can add is a
-// small part of the whole.
+// where on the postings need not be read, for now: each memory is told the most that
+// such a word adds to it, or what all of them together can add is a small part of the
+// whole.
 func (x *search) split() int {
 	slices.SortStableFunc(x.words, func(a, b word) int { return cmp.Compare(a.postings, b.postings) })
-	rarer := slices.DeleteFunc(slices.Clone(x.words), x.dense)
-	if len(rarer) == 0 {
-		return len(x.words)
+	last(x.words, x.dense)
+	light := len(x.words)
+	for enough := x.s.tuning.denseWeight * x.mostOf(x.words); light > 0 && x.dense(x.words[light-1]) && x.mostOf(x.words[light-1:]) <= enough; {
+		light--
 	}
-	frequent := slices.DeleteFunc(slices.Clone(x.words), func(w word) bool { return !x.dense(w) })
-	copy(x.words[copy(x.words, rarer):], frequent)
-	from := len(rarer)
-	for enough := x.s.tuning.denseWeight * x.mostOf(x.words); x.mostOf(x.words[from:]) > enough; {
-		from++
+	if x.s.scattered <= x.s.living/denseShare {
+		x.weighty = last(x.words[:light], func(w word) bool { return len(w.terms) == 1 && x.dense(w) })
 	}
-	return from
+	return light - x.weighty
+}
+
+// last puts the words of a kind behind the others, and returns how many there are.
+func last(words []word, kind func(word) bool) int {
+	those := slices.DeleteFunc(slices.Clone(words), func(w word) bool { return !kind(w) })
+	copy(words[copy(words, slices.DeleteFunc(slices.Clone(words), kind)):], those)
+	return len(those)
 }
 
 // dense tells whether all terms of a word are dense, and there is some.

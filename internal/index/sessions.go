@@ -50,6 +50,7 @@ func (s *Shelf) join(ordinal, id uint32, own []uint32) {
 	d, x := s.docs.at(ordinal), s.sessions.at(id)
 	d.session = id
 	s.heldBySessions -= x.bytes()
+	s.scattered -= x.astray()
 	at := len(x.members)
 	if place := s.place(ordinal); at > 0 && place.Compare(s.place(x.members[at-1])) < 0 {
 		at = sort.Search(at, func(i int) bool { return place.Compare(s.place(x.members[i])) < 0 })
@@ -78,6 +79,7 @@ func (s *Shelf) join(ordinal, id uint32, own []uint32) {
 		}
 	}
 	s.heldBySessions += x.bytes()
+	s.scattered += x.astray()
 }
 
 // seat tells a session's members from the one at from on their places, and all of
@@ -106,6 +108,7 @@ func (s *Shelf) leave(ordinal uint32, own []uint32) {
 	d := s.docs.at(ordinal)
 	x := s.sessions.at(d.session)
 	s.heldBySessions -= x.bytes()
+	s.scattered -= x.astray()
 	at := d.position()
 	x.members = slices.Delete(x.members, at, at+1)
 	s.seat(x, at, at == 0 || at == len(x.members))
@@ -119,6 +122,7 @@ func (s *Shelf) leave(ordinal uint32, own []uint32) {
 	}
 	s.markShared(x, ordinal, own)
 	s.heldBySessions += x.bytes()
+	s.scattered += x.astray()
 }
 
 // inSession marks a count in Shelf.own: another member of the session has the
@@ -162,6 +166,14 @@ func (s *Shelf) markByLast(least, session uint32, own []uint32) bool {
 		s.own.mark(t)
 	}
 	return true
+}
+
+// astray is how many members a session has whose ordinals do not simply follow each other.
+func (x *session) astray() int {
+	if x.scattered {
+		return len(x.members)
+	}
+	return 0
 }
 
 // bytes is what a session holds beside its place in the column.

@@ -58,10 +58,12 @@ type contents struct {
 	spans column[span]
 
 	// sessionNames numbers the sessions; 0 is none.
-	sessionNames   dictionary
-	sessions       column[session]
-	sessionCount   int
-	sessionTokens  uint64
+	sessionNames  dictionary
+	sessions      column[session]
+	sessionCount  int
+	sessionTokens uint64
+	// scattered is the number of memories in sessions that are.
+	scattered      int
 	heldBySessions int64
 
 	vectors vectors

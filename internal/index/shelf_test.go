@@ -467,7 +467,9 @@ func tunings() map[string]tuning {
 	large := tuning{exactVectors: 0, smallSession: 2, denseMin: 1, denseWeight: 0.9, postingsPerCandidate: 0, smallDomain: 0, errorsTrusted: 1e6}
 	again := large // the postings of dense terms are read after all
 	again.postingsPerCandidate = 1 << 20
-	return map[string]tuning{"small": defaultTuning(), "large": large, "again": again}
+	weighty := large // all dense terms have bounds
+	weighty.denseWeight = 0
+	return map[string]tuning{"small": defaultTuning(), "large": large, "again": again, "weighty": weighty}
 }
 
 // TestOracle compares a shelf with brute force over random logs and queries.

@@ -329,8 +329,10 @@ func (v *vectors) rough(q *queryVector, first uint32, mean float32, above []floa
 	signs, size := q.planes[queryPlanes-1], int32(64*w)
 	if w == 4 {
 		signs := (*[4]uint64)(signs)
-		for i := range above {
-			above[i] = q.signStep*float32(size-2*int32(apart256((*[4]uint64)(codes[4*i:]), signs)))*factors[i] - mean
+		step := q.signStep
+		for i, factor := range factors {
+			above[i] = step*float32(size-2*int32(apart256((*[4]uint64)(codes), signs)))*factor - mean
+			codes = codes[4:]
 		}
 		return touched
 	}

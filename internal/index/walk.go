@@ -5,19 +5,21 @@ import "math"
 // A cell adds up parts of a score, of which those of one word do not add up:
 // the largest counts.
 type cell struct {
-	sum, current float32
-	word         uint32
+	sum float32
+	// current is the largest part of the word at hand: the bits of a float, which for
+	// positive ones are in the order of the floats.
+	current, word uint32
 }
 
+// add adds a part, which is not negative. It has no branch, which would go either way too
+// often.
 func (c *cell) add(word uint32, v float32) {
-	switch {
-	case c.word != word:
-		c.word, c.current = word, v
-		c.sum += v
-	case v > c.current:
-		c.sum += v - c.current
-		c.current = v
+	before := c.current
+	if c.word != word {
+		before = 0
 	}
+	c.word, c.current = word, max(before, math.Float32bits(v))
+	c.sum += math.Float32frombits(c.current) - math.Float32frombits(before)
 }
 
 // walk reads the postings of a word's terms, and adds what they say to the
@@ -34,8 +36,6 @@ func (x *search) walk(w *word) {
 			x.tick(n)
 			x.spread(w.number, float32(t.idf), n)
 		}
-		x.flush(w.number)
-		x.run.session, x.run.members = 0, nil
 		for _, id := range x.counted {
 			c := &x.sessions[id]
 			if c.word == 0 {
@@ -68,25 +68,22 @@ func (x *search) use(id uint32) {
 	}
 }
 
-// A run is a stretch of one session, while postings of it follow each other:
-// the largest part so far of each of its members.
-type run struct {
-	session uint32
-	// origin is the ordinal of the session's first member if they follow each
-	// other; otherwise they are looked up in members.
-	origin  uint32
-	members []uint32
-	// size is the number of the session's members.
-	size int
-	// start is the place of the run's first posting; parts is of the places from
-	// reachBefore before that on, up to length. They are the bits of floats, which
-	// for positive ones are in the order of the floats, and quicker to compare.
-	start, length int
-	parts         [runMax + windowMax]uint32
+// beginReach readies the shares that those around a memory have of it, and the padding
+// that lets all of them be looked at.
+func (x *search) beginReach() {
+	n := int(x.s.docs.n)
+	x.padded = sized(x.padded, n+windowMax)
+	x.memories = x.padded[reachBefore:][:n]
+	for before := range x.reach {
+		for behind := range x.reach[before] {
+			to := &x.reach[before][behind]
+			clear(to[:])
+			for k := reachBefore - before; k <= reachBefore+behind; k++ {
+				to[k] = float32(x.shares[k])
+			}
+		}
+	}
 }
-
-// runMax bounds the length of a run.
-const runMax = 64
 
 // spread adds the weights of the reader's n postings to their memories and
 // neighbours.
@@ -99,8 +96,6 @@ func (x *search) spread(word uint32, idf float32, n int) {
 		x.touched |= uint64(x.memories[o].word)
 	}
 	slope := float32(x.slope)
-	asking, alone := x.asking, x.without.has(Neighbours)
-	r := &x.run
 	for i, o := range x.reader.ordinals[:n] {
 		d := &docs[i]
 		if d.session == dead {
@@ -117,67 +112,26 @@ func (x *search) spread(word uint32, idf float32, n int) {
 			x.counted = append(x.counted, d.session)
 		}
 		x.counts[d.session] += x.reader.tfs[i]
-		if d.place&asks != 0 && asking {
+		if d.place&asks != 0 && x.asking {
 			x.asked[o].add(word, v)
 		}
-		if alone {
-			x.memories[o].add(word, v)
+		if d.place&scattered != 0 {
+			members, at := x.reached(nil, d)
+			for k, m := range members {
+				x.memories[m].add(word, v*float32(x.shares[k-at+reachBefore]))
+			}
 			continue
 		}
-		at := d.position() - r.start
-		if d.session != r.session || uint(at) > uint(min(r.length, runMax-1)) {
-			x.flush(word)
-			x.begin(o, d)
-			at = 0
-		}
-		r.length = max(r.length, at+windowMax)
-		parts := (*[windowMax]uint32)(r.parts[at:])
-		parts[0] = max(parts[0], math.Float32bits(v*share3Before))
-		parts[1] = max(parts[1], math.Float32bits(v*share2Before))
-		parts[2] = max(parts[2], math.Float32bits(v*share1Before))
-		parts[3] = max(parts[3], math.Float32bits(v))
-		parts[4] = max(parts[4], math.Float32bits(v*share1Behind))
-		parts[5] = max(parts[5], math.Float32bits(v*share2Behind))
-		parts[6] = max(parts[6], math.Float32bits(v*share3Behind))
-		parts[7] = max(parts[7], math.Float32bits(v*share4Behind))
+		at, size := d.position(), len(x.s.sessions.at(d.session).members)
+		shares := &x.reach[min(at, reachBefore)][min(size-1-at, reachBehind)]
+		near := (*[windowMax]cell)(x.padded[o:])
+		near[0].add(word, v*shares[0])
+		near[1].add(word, v*shares[1])
+		near[2].add(word, v*shares[2])
+		near[3].add(word, v*shares[3])
+		near[4].add(word, v*shares[4])
+		near[5].add(word, v*shares[5])
+		near[6].add(word, v*shares[6])
+		near[7].add(word, v*shares[7])
 	}
-}
-
-// begin begins a run with a memory.
-func (x *search) begin(o uint32, d *doc) {
-	r := &x.run
-	r.session, r.start = d.session, d.position()
-	members := x.s.sessions.at(d.session).members
-	r.origin, r.members, r.size = o-uint32(r.start), nil, len(members)
-	if d.place&scattered != 0 {
-		r.members = members
-	}
-}
-
-// flush adds a run's parts to its members, whose blocks are marked with their
-// session, and leaves it empty.
-func (x *search) flush(word uint32) {
-	r := &x.run
-	if r.length == 0 {
-		return
-	}
-	parts := r.parts[:r.length]
-	first := r.start - reachBefore // place of parts[0]
-	if first < 0 {
-		clear(parts[:-first])
-		parts, first = parts[-first:], 0
-	}
-	n := max(0, min(len(parts), r.size-first))
-	if r.members != nil {
-		for i, o := range r.members[first : first+n] {
-			x.memories[o].add(word, math.Float32frombits(parts[i]))
-		}
-	} else {
-		memories := x.memories[int(r.origin)+first:]
-		for i := range memories[:n] {
-			memories[i].add(word, math.Float32frombits(parts[i]))
-		}
-	}
-	clear(parts)
-	r.length = 0
 }
