@@ -67,11 +67,14 @@ const gone = -math.MaxFloat32
 func (x *search) look(from, to uint32) {
 	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from]
 	memories, parts, bounded := x.memories[from:][:len(docs)], x.parts[from:][:len(docs)], x.most[:len(docs)]
-	if x.query != nil {
-		x.rough(from, to)
-	} else {
-		clear(parts)
+	x.rough(from, to)
+	above := x.above[:len(docs)+2]
+	share := float32(0)
+	if x.beside {
+		share = besideShare
 	}
+	weight, offset := float32(x.vectorWeight), float32(x.mean-x.center)
+	before, here := positive(above[0]), positive(above[1])
 	if x.weighty > 0 {
 		x.bound(from, docs)
 	}
@@ -89,7 +92,9 @@ func (x *search) look(from, to uint32) {
 				sessionPart = x.sessions[session].sum
 			}
 		}
-		part := parts[i] + memories[i].sum + bounded[i] + sessionPart
+		behind := positive(above[i+2])
+		part := weight*(offset+above[i+1]+share*(before+behind)) + memories[i].sum + bounded[i] + sessionPart
+		before, here = here, behind
 		if d.tokens > longTerms {
 			part += memories[i].sum * x.stretch(d.tokens)
 		}

@@ -8,30 +8,16 @@ import (
 // exact tells that all vectors are compared at full precision.
 func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactVectors }
 
-// rough estimates what the cosines say of the memories from one ordinal to another, which
-// are of one chunk, by the signs of the query's vector alone: into x.parts, as if all
-// beside each other were of one session.
-func (x *search) rough(from, to uint32) {
-	x.roughAbove(from, to)
-	parts := x.parts[from:to]
-	above := x.above[:len(parts)+2]
-	share := float32(0)
-	if x.beside {
-		share = besideShare
-	}
-	weight, offset := float32(x.vectorWeight), float32(x.mean-x.center)
-	before, here := positive(above[0]), above[1]
-	for i := range parts {
-		behind := above[i+2]
-		parts[i] = weight * (offset + here + share*(before+positive(behind)))
-		before, here = positive(here), behind
-	}
-}
-
-// roughAbove estimates how far the cosines of the memories are above the mean: into
+// rough estimates how far the cosines of the memories from one ordinal to another, which
+// are of one chunk, are above the mean, by the signs of the query's vector alone: into
 // x.above, which has the one before the first and the one behind the last, too. Of a
 // memory without vectors it says 0.
-func (x *search) roughAbove(from, to uint32) {
+func (x *search) rough(from, to uint32) {
+	if x.query == nil {
+		x.above = sized(x.above, int(to-from)+2)
+		clear(x.above)
+		return
+	}
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:][:to-from]
 	x.above = sized(x.above, len(firsts)+2)
 	x.above[0], x.above[len(firsts)+1] = 0, 0
