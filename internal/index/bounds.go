@@ -12,8 +12,6 @@ type bound struct {
 	most  float32
 	// usual is of memories whose neighbours are not short, any of all.
 	usual, any *impacts
-	// asked is what the memory right before adds where that asks.
-	asked [denseMany + 1]float32
 }
 
 // impacts are the most that a term adds to a memory by how often it is around, two bits
@@ -24,6 +22,7 @@ type impacts struct {
 	before, from [1 << (2 * reachBehind)]uint32
 }
 
+// A mask keeps, of the counts around a memory, those that count for it: all, or its own.
 const (
 	maskAll  = 1<<(2*(reachBehind+1+reachBefore)) - 1
 	maskSelf = denseMany << (2 * reachBehind)
@@ -47,17 +46,14 @@ func (x *search) bind(words []word) {
 		if y.usual == nil {
 			y.usual, y.any = new(impacts), new(impacts)
 		}
-		x.impacts(t.idf, base+x.slope*float64(x.shortest), y.usual, &y.asked)
-		x.impacts(t.idf, base, y.any, &y.asked)
+		x.impacts(t.idf, base+x.slope*float64(x.shortest), y.usual)
+		x.impacts(t.idf, base, y.any)
 	}
 }
 
 // impacts works out the impacts of a term with a length norm.
-func (x *search) impacts(idf, norm float64, y *impacts, asked *[denseMany + 1]float32) {
+func (x *search) impacts(idf, norm float64, y *impacts) {
 	of := [denseMany + 1]float32{0, float32(idf * impact(1, norm)), float32(idf * impact(2, norm)), float32(idf * impactMax)}
-	for n, v := range of {
-		asked[n] = answerWeight * v
-	}
 	for counts := range y.before {
 		before, from := float32(0), float32(0)
 		for k := range reachBehind {
@@ -72,6 +68,12 @@ func (x *search) impacts(idf, norm float64, y *impacts, asked *[denseMany + 1]fl
 // most is the most that a term adds to a memory.
 func (y *impacts) most(around uint16) float32 {
 	return math.Float32frombits(max(y.before[uint8(around)], y.from[around>>8]))
+}
+
+// asked is the most that the memory right before adds where that asks, by how often it has
+// the term.
+func (y *bound) asked(count uint32) float32 {
+	return answerWeight * math.Float32frombits(y.any.from[count])
 }
 
 // bound works out the most that weighty words add to the memories of a block, their
@@ -101,7 +103,7 @@ func (x *search) bound(block uint32, docs []doc) {
 		if x.asking {
 			for j := range docs {
 				if docs[j].place&answers != 0 {
-					x.most[j] += y.asked[counts[(j+3)/4]>>((j+3)%4*2)&denseMany]
+					x.most[j] += y.asked(uint32(counts[(j+3)/4]>>((j+3)%4*2)) & denseMany)
 				}
 			}
 		}
@@ -173,7 +175,7 @@ func (x *search) boundOf(o uint32, d *doc, bounds []bound) float32 {
 		}
 		sum += of.most(around)
 		if answers {
-			sum += y.asked[around>>(2*(reachBehind-1))&denseMany]
+			sum += y.asked(uint32(around>>(2*(reachBehind-1))) & denseMany)
 		}
 	}
 	return sum

@@ -20,16 +20,8 @@ type session struct {
 }
 
 // A memory takes part in the score of those up to four places behind it and
-// three before it in its session, with these shares of its own.
+// three before it in its session.
 const (
-	share4Behind = .15
-	share3Behind = .3
-	share2Behind = .5
-	share1Behind = .7
-	share1Before = .6
-	share2Before = .4
-	share3Before = .2
-
 	reachBehind = 4
 	reachBefore = 3
 	windowMax   = reachBefore + 1 + reachBehind
@@ -38,9 +30,7 @@ const (
 // share returns the share that a memory has in the score of the one that stands
 // by places behind it; by is negative where that stands before it.
 func share(by int) float64 {
-	return [windowMax]float64{
-		share3Before, share2Before, share1Before, 1, share1Behind, share2Behind, share3Behind, share4Behind,
-	}[by+reachBefore]
+	return [windowMax]float64{.2, .4, .6, 1, .7, .5, .3, .15}[by+reachBefore]
 }
 
 // join puts a memory into its session. own are its terms; how often each occurs

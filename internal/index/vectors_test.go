@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -259,27 +260,38 @@ func TestFewCandidates(t *testing.T) {
 		return b
 	}
 	s := New(testModel)
-	s.tuning.exactVectors = 0
+	s.tuning.exactVectors, s.tuning.denseMin, s.tuning.denseWeight = 0, 1, 0
 	for i := range uint64(4000) {
 		p := &record.Put{First: i + 1, CreatedAtUs: int64(i), Terms: &record.Terms{Text: "w"}}
 		if i%2 == 0 {
+			p.Terms.Text = "frequent"
 			p.Vectors = []*record.Vectors{{
 				Model: testModel, Dimension: dimension, Element: uint32(lembra.Int8), Data: vector(centres[i/2%directions]),
 			}}
 		}
 		apply(t, s, i+1, p)
 	}
+	// What is looked up for the words of one query is nothing to the next.
+	x := newSearch()
+	lexical := &Query{Mode: lembra.ModeLexical, TopK: 10, Words: words("frequent")}
+	words := s.Frequencies(lexical)
+	x.reset(s, lexical, &words)
+	x.find()
+	x.end()
 	for _, topK := range []int{10, 100} {
 		q := &Query{
 			Mode: lembra.ModeSemantic, TopK: topK,
 			Vector: &lembra.Embedding{Model: testModel, Dimension: dimension, Element: lembra.Int8, Data: vector(centres[0])},
 		}
 		f := s.Frequencies(q)
-		x := newSearch()
 		x.reset(s, q, &f)
 		x.find()
 		if n := len(x.candidates); len(x.hits) != topK || n > 2*4000/2/directions {
 			t.Errorf("%d hits of %d, and %d candidates among 2000", len(x.hits), topK, n)
 		}
+		if most := slices.Max(x.parts); most > 1.3 {
+			t.Errorf("a cosine is roughly %v", most)
+		}
+		x.end()
 	}
 }
