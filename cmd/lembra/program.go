@@ -191,10 +191,14 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	if err != nil {
 		return err
 	}
+	quota, err := p.quota()
+	if err != nil {
+		return err
+	}
 	p.engine, err = engine.Open(ctx, engine.Options{
 		Log: p.store, Directory: p.store, Janitor: p.store,
 		Embedder: p.embedder, Former: p.formerEmbedder,
-		Limits: p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
+		Quota: quota, Limits: p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
 		Without: without, Meanings: thesaurusOf(p.embedder),
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,
 		Now: parts.Now, Logger: p.logger, Registerer: p.registry,
@@ -261,12 +265,8 @@ func (p *Program) openAPI() (err error) {
 	if rates != nil {
 		bounds = rates
 	}
-	quota, err := p.quota()
-	if err != nil {
-		return err
-	}
 	p.api, err = api.New(api.Config{
-		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Rates: bounds, Quota: quota,
+		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Rates: bounds,
 		Limits: l.limits(), BodiesBytesMax: int64(l.BodiesBytesMax),
 		RequestTimeout: t.Request, HeaderTimeout: t.Header, BodyTimeout: t.Body, IdleTimeout: t.Idle,
 		Health: p.health, Ready: p.store.Writable,
@@ -282,7 +282,7 @@ func (p *Program) openAPI() (err error) {
 }
 
 // quota bounds the memories of a tenant, where that is set.
-func (p *Program) quota() (api.Quota, error) {
+func (p *Program) quota() (engine.Quota, error) {
 	most := p.config.Limits.TenantMemoriesMax
 	if most == 0 {
 		return nil, nil

@@ -10,21 +10,36 @@ import (
 )
 
 // A tenant at its quota stores no more until it deletes some; nothing else is
-// refused.
+// refused, and of a batch as much as fits is stored.
 func TestQuotaSetting(t *testing.T) {
 	dir := t.TempDir()
 	config := testConfig(dir)
 	config.Limits.TenantMemoriesMax = 3
 	p := boot(t, config, Parts{})
 	c := dial(t, p.URL(), defaultKey(t, dir), client.WithAttempts(1))
-	for i := range 3 {
-		m := memoryOf("a", "one of three")
-		m.MemoryID = string(rune('a' + i))
-		if _, err := c.Memorize(t.Context(), m); err != nil {
-			t.Fatal(err)
+	three := make([]lembra.MemorizeRequest, 3)
+	for i := range three {
+		three[i] = memoryOf("a", "one of three")
+		three[i].MemoryID = string(rune('a' + i))
+	}
+	if _, err := c.Memorize(t.Context(), three[0]); err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := c.MemorizeBatch(t.Context(), []lembra.MemorizeRequest{three[1], {}, three[2], memoryOf("b", "one too many")})
+	if err != nil || len(outcomes) != 4 {
+		t.Fatalf("%+v: %v", outcomes, err)
+	}
+	for i, want := range []lembra.Code{"", lembra.CodeInvalid, "", lembra.CodeQuota} {
+		if e := outcomes[i].Error; e == nil && want != "" || e != nil && e.Code != want {
+			t.Errorf("number %d of the batch: %v, want %q", i, e, want)
 		}
 	}
-	_, err := c.Memorize(t.Context(), memoryOf("b", "one too many"))
+	for _, m := range three { // a retry, perhaps for an answer that was lost
+		if answer, err := c.Memorize(t.Context(), m); err != nil || answer.MemoryID != m.MemoryID {
+			t.Errorf("again: %+v: %v", answer, err)
+		}
+	}
+	_, err = c.Memorize(t.Context(), memoryOf("b", "one too many"))
 	if lembra.CodeOf(err) != lembra.CodeQuota || !strings.Contains(err.Error(), "limits.tenant_memories_max") {
 		t.Errorf("the fourth: %v", err)
 	}

@@ -48,14 +48,6 @@ type Rates interface {
 	Take(p lembra.Principal) (string, error)
 }
 
-// Quota bounds the memories of tenants; admit.Quota is one.
-type Quota interface {
-	// Reserve makes room for n memories, or returns CodeQuota; where it returns
-	// nil, Release tells how many of them were stored.
-	Reserve(ctx context.Context, tenant lembra.Tenant, n int) error
-	Release(tenant lembra.Tenant, n, stored int)
-}
-
 // The defaults of Config.
 const (
 	DefaultRequestTimeout  = 30 * time.Second
@@ -81,8 +73,6 @@ type Config struct {
 	Admission Admission
 	// Rates bound the requests of tenants and keys; nil for no bounds.
 	Rates Rates
-	// Quota bounds the memories of tenants; nil for no bound.
-	Quota Quota
 
 	// Limits bound requests; the default ones where zero.
 	Limits lembra.Limits

@@ -56,7 +56,7 @@ func (s *Server) memorize(c *call) error {
 	if err := requests[0].Validate(s.c.Limits); err != nil {
 		return err
 	}
-	outcomes, err := c.store(key, requests, 1)
+	outcomes, err := c.store(key, requests)
 	if err != nil {
 		return err
 	}
@@ -73,47 +73,29 @@ func (s *Server) memorize(c *call) error {
 	return nil
 }
 
-// store has memories stored, good of which can be, when it is the call's turn and
-// within the tenant's quota.
-func (c *call) store(key string, requests []lembra.MemorizeRequest, good int) ([]lembra.MemorizeOutcome, error) {
+// store has memories stored when it is the call's turn.
+func (c *call) store(key string, requests []lembra.MemorizeRequest) ([]lembra.MemorizeOutcome, error) {
 	if err := c.turn(); err != nil {
 		return nil, err
-	}
-	stored := 0
-	if quota := c.s.c.Quota; quota != nil {
-		if err := quota.Reserve(c.ctx, c.principal.Tenant, good); err != nil {
-			return nil, c.overQuota(err)
-		}
-		defer func() { quota.Release(c.principal.Tenant, good, stored) }()
 	}
 	outcomes := c.s.c.Memories.Memorize(c.ctx, c.principal, key, requests)
 	if len(outcomes) != len(requests) {
 		return nil, fmt.Errorf("memorize %d: %d outcomes", len(requests), len(outcomes))
 	}
-	if c.s.c.Quota != nil {
-		stored = min(countStored(outcomes), good)
+	for _, o := range outcomes {
+		if o.Error != nil && o.Error.Code == lembra.CodeQuota {
+			c.tellQuota(o.Error)
+			break
+		}
 	}
 	return outcomes, nil
 }
 
-// overQuota tells the client how the tenant stands, beside its rates.
-func (c *call) overQuota(err error) error {
-	if e, ok := errors.AsType[*lembra.Error](err); ok && e.Code == lembra.CodeQuota {
-		h := c.w.Header()
-		h.Add("RateLimit-Policy", fmt.Sprintf(`"memories";q=%d`, e.Limit))
-		h.Add("RateLimit", `"memories";r=0`)
-	}
-	return fmt.Errorf("reserve room: %w", err)
-}
-
-// countStored counts the memories that were stored, or may have been.
-func countStored(outcomes []lembra.MemorizeOutcome) (n int) {
-	for _, o := range outcomes {
-		if o.Error == nil || o.Error.Code == lembra.CodeDeadline || o.Error.Code == lembra.CodeInternal {
-			n++
-		}
-	}
-	return n
+// tellQuota tells the client how a tenant without room stands, beside its rates.
+func (c *call) tellQuota(e *lembra.Error) {
+	h := c.w.Header()
+	h.Add("RateLimit-Policy", fmt.Sprintf(`"memories";q=%d`, e.Limit))
+	h.Add("RateLimit", `"memories";r=0`)
 }
 
 // appendMemorized encodes the one answer that is asked for many thousand times a
@@ -154,13 +136,13 @@ func (s *Server) memorizeBatch(c *call) error {
 	if err := c.checkTenant(batch.tenantID); err != nil {
 		return err
 	}
-	good := 0
+	good := false
 	for i := range batch.memories {
 		if batch.errors[i] == nil {
 			batch.errors[i] = c.checkMemory(&batch.memories[i])
 		}
 		if batch.errors[i] == nil {
-			good++
+			good = true
 		} else {
 			// It keeps its place, as an idempotency key counts on the positions;
 			// without an agent, nothing can be stored of it.
@@ -168,8 +150,8 @@ func (s *Server) memorizeBatch(c *call) error {
 		}
 	}
 	outcomes := make([]lembra.MemorizeOutcome, len(batch.memories))
-	if good > 0 {
-		if outcomes, err = c.store(key, batch.memories, good); err != nil {
+	if good {
+		if outcomes, err = c.store(key, batch.memories); err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,8 @@
 package api
 
 import (
-	"context"
 	"errors"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -53,39 +53,22 @@ func TestRatesAreToldAndRefused(t *testing.T) {
 	}
 }
 
-// aQuota lets a number of memories in.
-type aQuota struct{ left, released, stored int }
-
-func (q *aQuota) Reserve(_ context.Context, tenant lembra.Tenant, n int) error {
-	if tenant.ID == "" || n > q.left {
-		return &lembra.Error{Code: lembra.CodeQuota, Limit: 5, Message: "no room"}
-	}
-	q.left -= n
-	return nil
-}
-
-func (q *aQuota) Release(_ lembra.Tenant, n, stored int) {
-	q.released += n
-	q.stored += stored
-}
-
-// What is to be stored takes from the quota, whether alone or in a batch, and what
-// failed is given back.
-func TestQuotaIsAsked(t *testing.T) {
-	q := &aQuota{left: 4}
-	l := newLab(t, func(c *Config) { c.Quota = q })
-	wantStatus(t, l.send("POST", "/memorize", keyWrite, memory), 200)
-	wantStatus(t, l.send("POST", "/memorize/batch", keyWrite, `{"memories":[`+memory+`,{},`+memory+`]}`), 200)
-	l.fake.err = &lembra.Error{Code: lembra.CodeStoreReadOnly, Message: "the disk is full"}
-	wantStatus(t, l.send("POST", "/memorize", keyWrite, memory), 503)
-	l.fake.err = nil
-	if q.left != 0 || q.released != 4 || q.stored != 3 {
-		t.Errorf("%+v, want 4 reserved and released, and 3 stored", q)
+// Who has no room left is told so, alone and in a batch.
+func TestQuotaIsTold(t *testing.T) {
+	l := newLab(t)
+	l.fake.err = &lembra.Error{Code: lembra.CodeQuota, Limit: 5, RetryAfter: time.Minute, Message: "no room"}
+	told := func(w *httptest.ResponseRecorder) {
+		t.Helper()
+		if w.Header().Get("RateLimit") != `"memories";r=0` || w.Header().Get("RateLimit-Policy") != `"memories";q=5` {
+			t.Errorf("%v", w.Header())
+		}
 	}
 	w := l.send("POST", "/memorize", keyWrite, memory)
-	wantProblem(t, w, lembra.CodeQuota, "")
-	if w.Header().Get("RateLimit") != `"memories";r=0` || w.Header().Get("RateLimit-Policy") != `"memories";q=5` {
-		t.Errorf("%v", w.Header())
+	if p := wantProblem(t, w, lembra.CodeQuota, ""); w.Code != 429 || p.RetryAfter != 60 {
+		t.Errorf("status %d, %+v", w.Code, p)
 	}
-	wantStatus(t, l.send("POST", "/recall", keyRead, `{"query":"q","agent_id":"a"}`), 200)
+	told(w)
+	w = l.send("POST", "/memorize/batch", keyWrite, `{"memories":[`+memory+`,{},`+memory+`]}`)
+	wantStatus(t, w, 200)
+	told(w)
 }

@@ -56,6 +56,8 @@ type Options struct {
 	// where this program does not have it. It serves recalls until every memory
 	// has a vector of the configured model.
 	Former func(model string) Embedder
+	// Quota bounds the memories of tenants; nil for no bound.
+	Quota  Quota
 	Limits lembra.Limits
 	// ShelfBytesMax is the memory that shelves may take together; an agent that
 	// would need more alone takes no further writes.

@@ -42,6 +42,9 @@ func (in *putIntent) check(ctx context.Context, v *view) error {
 			return err
 		}
 	}
+	if err := v.reserve(ctx); err != nil {
+		return err
+	}
 	if p.CreatedAtUs == 0 {
 		p.CreatedAtUs = record.Micros(v.now)
 		in.put.CreatedAtUs = p.CreatedAtUs

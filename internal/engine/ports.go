@@ -90,6 +90,14 @@ type Janitor interface {
 	SetSetting(ctx context.Context, name, value string) error
 }
 
+// A Quota bounds the memories of tenants; admit.Quota is one.
+type Quota interface {
+	// Reserve makes room for n memories, or returns CodeQuota; where it returns
+	// nil, Release tells how many of them were stored.
+	Reserve(ctx context.Context, tenant lembra.Tenant, n int) error
+	Release(tenant lembra.Tenant, n, stored int)
+}
+
 // An Embedder turns texts into vectors.
 type Embedder interface {
 	// Model names the model, as in embedding_model.

@@ -84,6 +84,19 @@ func (v *view) end(op *operation) {
 	op.records = v.records[v.mark.records:len(v.records):len(v.records)]
 }
 
+// reserve makes room for one more memory in the tenant's quota, once for an operation.
+func (v *view) reserve(ctx context.Context) error {
+	quota, tenant := v.e.o.Quota, v.log.Tenant
+	if quota == nil || v.op.release != nil {
+		return nil
+	}
+	if err := quota.Reserve(ctx, tenant, 1); err != nil {
+		return fmt.Errorf("reserve room: %w", err)
+	}
+	v.op.release = func(stored int) { quota.Release(tenant, 1, stored) }
+	return nil
+}
+
 func newWriteID() []byte {
 	b := make([]byte, 16)
 	rand.Read(b) // never fails (crypto/rand)

@@ -141,6 +141,8 @@ type operation struct {
 	failures int
 	records  []*record.Record
 	rests    bool // the answer rests on a record of the same append
+	// release ends the reservation of a memory's place; nil where there is none.
+	release  func(stored int)
 	err      error
 	finished atomic.Bool
 }
@@ -159,6 +161,15 @@ type ticket struct {
 
 func (op *operation) finish(err error) {
 	op.err = err
+	if op.release != nil {
+		stored := 0
+		switch lembra.CodeOf(err) {
+		case "", lembra.CodeDeadline, lembra.CodeInternal: // the latter two may be
+			stored = 1
+		default:
+		}
+		op.release(stored)
+	}
 	op.finished.Store(true)
 	if op.ticket.left.Add(-1) == 0 {
 		close(op.ticket.done)
