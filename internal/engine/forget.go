@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"lembra"
 	"lembra/internal/index"
@@ -36,9 +38,9 @@ func (e *Engine) Forget(ctx context.Context, tenant lembra.Tenant, request lembr
 		if err := e.shelves.read(ctx, log, func(s *index.Shelf) { numbers, total = s.Select(match, limit) }); err != nil {
 			return answer, asError(err)
 		}
-		deleted, err := e.deleteNumbers(ctx, log, numbers)
+		deleted, gone, err := e.deleteNumbers(ctx, log, numbers)
 		answer.Deleted += deleted
-		answer.Remaining += total - deleted
+		answer.Remaining += total - deleted - gone
 		if err != nil {
 			return answer, asError(err)
 		}
@@ -46,34 +48,42 @@ func (e *Engine) Forget(ctx context.Context, tenant lembra.Tenant, request lembr
 	return answer, nil
 }
 
+// forgetBatch is how many memories are read and deleted at once.
+const forgetBatch = 500
+
 // deleteNumbers deletes memories by the numbers of their current versions; one
-// that changed meanwhile stays. It returns how many are gone.
-func (e *Engine) deleteNumbers(ctx context.Context, log record.LogID, numbers []uint64) (int, error) {
-	if len(numbers) == 0 {
-		return 0, nil
-	}
-	records, err := e.o.Log.Get(ctx, log, numbers)
-	if err != nil {
-		return 0, err
-	}
+// that changed meanwhile stays. It returns how many it has deleted, and how many others
+// had.
+func (e *Engine) deleteNumbers(ctx context.Context, log record.LogID, numbers []uint64) (deleted, gone int, err error) {
 	key := agentKey{log.Tenant, log.Agent}
-	var intents []intent
-	for _, r := range records {
-		if p := r.GetPut(); p != nil && !r.Purged {
-			intents = append(intents, &deleteIntent{
-				memoryID: p.MemoryId, number: r.Number, reason: record.Reason_REASON_DELETED,
-			})
+	for batch := range slices.Chunk(numbers, forgetBatch) {
+		records, err := e.o.Log.Get(ctx, log, batch)
+		if err != nil {
+			return deleted, gone, fmt.Errorf("read what to delete: %w", err)
+		}
+		var intents []intent
+		for _, r := range records {
+			if p := r.GetPut(); p != nil && !r.Purged {
+				intents = append(intents, &deleteIntent{
+					memoryID: p.MemoryId, log: log, number: r.Number, reason: record.Reason_REASON_DELETED,
+				})
+			} else {
+				gone++
+			}
+		}
+		err = e.doAll(ctx, map[agentKey][]intent{key: intents}, len(intents))
+		for _, in := range intents {
+			switch in := in.(*deleteIntent); {
+			case err != nil: // it may still be at work on them
+			case in.done:
+				deleted++
+			case in.gone:
+				gone++
+			}
+		}
+		if err != nil {
+			return deleted, gone, err
 		}
 	}
-	err = e.doAll(ctx, map[agentKey][]intent{key: intents}, len(intents))
-	if err != nil {
-		return 0, err
-	}
-	deleted := 0
-	for _, in := range intents {
-		if in.(*deleteIntent).done {
-			deleted++
-		}
-	}
-	return deleted, nil
+	return deleted, gone, nil
 }

@@ -27,36 +27,51 @@ type found struct {
 // find looks a memory up by its id. CodeNotFound where no agent has it (alive),
 // CodeAmbiguous where several have and none is named.
 func (e *Engine) find(ctx context.Context, tenant lembra.Tenant, agent, memoryID string) (found, error) {
-	const several = 8 // more than one is ambiguous; some may be expired
-	locations, err := e.o.Log.Locate(ctx, tenant, agent, memoryID, several)
-	if err != nil {
-		return found{}, fmt.Errorf("locate memory: %w", err)
+	var living []found
+	for some := 8; ; some *= 8 { // more than one is ambiguous; many may be gone or expired
+		locations, err := e.o.Log.Locate(ctx, tenant, agent, memoryID, some)
+		if err != nil {
+			return found{}, fmt.Errorf("locate memory: %w", err)
+		}
+		if living, err = e.living(ctx, tenant, memoryID, locations); err != nil {
+			return found{}, err
+		}
+		if len(living) > 1 || len(locations) < some {
+			break
+		}
 	}
-	var at found
+	switch len(living) {
+	case 0:
+		return found{}, notFound("memory")
+	case 1:
+		return living[0], nil
+	}
+	return found{}, &lembra.Error{
+		Code: lembra.CodeAmbiguous, Field: "agent_id",
+		Message: "several agents have a memory of this id: add ?agent_id=",
+	}
+}
+
+// living returns the memories of an id that are alive at some locations, two at the most.
+func (e *Engine) living(ctx context.Context, tenant lembra.Tenant, memoryID string, locations []record.Location) ([]found, error) {
+	var living []found
 	for _, l := range locations {
 		if l.Gone || l.Log.Tenant != tenant {
 			continue
 		}
 		records, err := e.o.Log.Get(ctx, l.Log, []uint64{l.Number})
 		if err != nil {
-			return found{}, fmt.Errorf("read memory: %w", err)
+			return nil, fmt.Errorf("read memory: %w", err)
 		}
 		r := records[0]
 		if p := r.GetPut(); p == nil || r.Purged || p.MemoryId != memoryID || expired(p, e.now()) {
 			continue
 		}
-		if at.record != nil {
-			return found{}, &lembra.Error{
-				Code: lembra.CodeAmbiguous, Field: "agent_id",
-				Message: "several agents have a memory of this id: add ?agent_id=",
-			}
+		if living = append(living, found{agentKey{tenant, l.Log.Agent}, l.Log, r}); len(living) > 1 {
+			break
 		}
-		at = found{agentKey{tenant, l.Log.Agent}, l.Log, r}
 	}
-	if at.record == nil {
-		return found{}, notFound("memory")
-	}
-	return at, nil
+	return living, nil
 }
 
 // memory turns a record into what a client sees.
@@ -126,6 +141,7 @@ var errMoved = errors.New("memory has changed meanwhile")
 
 // A patchIntent puts a new version in the place of the one it was made from.
 type patchIntent struct {
+	log     record.LogID // of the base
 	base    *record.Record
 	put     *record.Put // nil: nothing changes
 	ifMatch uint64
@@ -144,7 +160,7 @@ func (in *patchIntent) check(ctx context.Context, v *view) error {
 	if err := matchVersion(current, in.ifMatch); err != nil {
 		return err
 	}
-	if current.Number != in.base.Number {
+	if v.log != in.log || current.Number != in.base.Number {
 		return errMoved
 	}
 	if in.put == nil {
@@ -181,13 +197,17 @@ func (e *Engine) Patch(ctx context.Context, tenant lembra.Tenant, agent, memoryI
 	}
 	for {
 		at, err := e.find(ctx, tenant, agent, memoryID)
+		if key, dying := e.dying(tenant, agent, memoryID, err); dying {
+			err = e.do(ctx, key, &goneIntent{memoryID: memoryID})
+			if err == nil {
+				continue // it is not gone after all
+			}
+			return lembra.Memory{}, asError(err)
+		}
 		if err != nil {
 			return lembra.Memory{}, err
 		}
-		if err := matchVersion(at.record, ifMatch); err != nil {
-			return lembra.Memory{}, err
-		}
-		in := &patchIntent{base: at.record, ifMatch: ifMatch}
+		in := &patchIntent{log: at.log, base: at.record, ifMatch: ifMatch}
 		if in.put, err = e.merge(ctx, at.record, &patch); err != nil {
 			return lembra.Memory{}, err
 		}
@@ -286,11 +306,13 @@ func (e *Engine) mergeMetadata(p *record.Put, o lembra.Optional[map[string]*lemb
 type deleteIntent struct {
 	memoryID string
 	ifMatch  uint64
-	// number, where it is not 0, is the version that the deletion was decided
-	// on: another one is left alone, and so is one that is gone.
+	// number, where it is not 0, is the version in a log that the deletion was decided
+	// on: another one is left alone, and so is one that is gone, which is noted.
+	log    record.LogID
 	number uint64
 	reason record.Reason
 	done   bool
+	gone   bool
 }
 
 func (in *deleteIntent) frees() bool { return true }
@@ -307,7 +329,8 @@ func (in *deleteIntent) check(ctx context.Context, v *view) error {
 	isExpired := !gone && expired(k.current.GetPut(), v.now)
 	switch {
 	case in.number != 0:
-		if gone || k.current.Number != in.number {
+		in.gone = gone || v.log != in.log
+		if in.gone || k.current.Number != in.number {
 			return nil
 		}
 		if in.reason == record.Reason_REASON_EXPIRED && !isExpired {
@@ -327,25 +350,40 @@ func (in *deleteIntent) check(ctx context.Context, v *view) error {
 
 // Delete removes a memory with all its versions.
 func (e *Engine) Delete(ctx context.Context, tenant lembra.Tenant, agent, memoryID string, ifMatch uint64) error {
-	var key agentKey
 	at, err := e.find(ctx, tenant, agent, memoryID)
-	switch {
-	case err == nil:
-		key = at.key
-	case lembra.CodeOf(err) != lembra.CodeNotFound:
-		return err
-	default:
-		// "Already gone" must not be said before that is on disk.
-		var dying bool
-		if key, dying = e.writers.findDying(tenant, agent, memoryID); !dying {
+	key, dying := e.dying(tenant, agent, memoryID, err)
+	if !dying {
+		if err != nil {
 			return err
 		}
+		key = at.key
 	}
 	in := &deleteIntent{memoryID: memoryID, ifMatch: ifMatch, reason: record.Reason_REASON_DELETED}
 	if err := e.do(ctx, key, in); err != nil {
 		return asError(err)
 	}
 	return nil
+}
+
+// A goneIntent answers that a memory is gone, once that is on disk.
+type goneIntent struct{ memoryID string }
+
+func (in *goneIntent) frees() bool { return true }
+
+func (in *goneIntent) settled(*record.Record) {}
+
+func (in *goneIntent) check(ctx context.Context, v *view) error {
+	_, err := v.living(ctx, in.memoryID)
+	return err
+}
+
+// dying tells, after a memory was not found, whether its deletion is still being
+// written, and by whose writer: "already gone" must not be said before that is on disk.
+func (e *Engine) dying(tenant lembra.Tenant, agent, memoryID string, err error) (agentKey, bool) {
+	if lembra.CodeOf(err) != lembra.CodeNotFound {
+		return agentKey{}, false
+	}
+	return e.writers.findDying(tenant, agent, memoryID)
 }
 
 // findDying returns the agent whose memory of this id is being deleted.

@@ -424,7 +424,7 @@ func (w *warm) follow(ctx context.Context, log Log, newest uint64) error {
 			return nil
 		}
 		for _, r := range records {
-			if r.GetPut() == nil || r.Number > newest && !r.Purged {
+			if r.GetPut() == nil || r.Number > newest {
 				if err := w.shelf.Apply(r); err != nil {
 					return fmt.Errorf("build shelf from record %d: %w", r.Number, err)
 				}

@@ -44,7 +44,7 @@ func (e *Engine) sweepExpired(ctx context.Context) error {
 		byAgent := map[agentKey][]intent{}
 		var intents []*deleteIntent
 		for _, l := range locations {
-			in := &deleteIntent{memoryID: l.MemoryID, number: l.Number, reason: record.Reason_REASON_EXPIRED}
+			in := &deleteIntent{memoryID: l.MemoryID, log: l.Log, number: l.Number, reason: record.Reason_REASON_EXPIRED}
 			key := agentKey{l.Log.Tenant, l.Log.Agent}
 			byAgent[key] = append(byAgent[key], in)
 			intents = append(intents, in)
