@@ -1,6 +1,7 @@
 package lembra
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -119,14 +120,16 @@ func (l Limits) ValidateMetadata(m Metadata) error {
 	if most <= l.MetadataBytesMax {
 		return nil
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(m); err != nil {
 		return &Error{Code: CodeInvalid, Field: "metadata", Message: "is not valid", Err: err}
 	}
-	if len(b) > l.MetadataBytesMax {
+	if n := text.Len() - len("\n"); n > l.MetadataBytesMax {
 		return &Error{
 			Code: CodeTooLarge, Field: "metadata", Limit: int64(l.MetadataBytesMax),
-			Message: fmt.Sprintf("has %d bytes, more than %d", len(b), l.MetadataBytesMax),
+			Message: fmt.Sprintf("has %d bytes as JSON, more than %d", n, l.MetadataBytesMax),
 		}
 	}
 	return nil

@@ -109,7 +109,13 @@ func partsOf(e *lembra.Explanation) string {
 	}{
 		{"lexical", e.Lexical},
 		{"session", e.Session},
+		{"passage", e.Passage},
+		{"pairs", e.Pairs},
+		{"answer", e.Answer},
 		{"vector", e.Vector},
+		{"speaker", e.Speaker},
+		{"time", e.Time},
+		{"question", e.Question},
 		{"recency", e.Recency},
 		{"importance", e.Importance},
 	} {

@@ -275,6 +275,53 @@ func TestRecall(t *testing.T) {
 	}
 }
 
+// A condition that is there and empty is no condition left out: what is to be forgotten
+// must not become more for it. Nor is the first instant of the year 1 no time at all.
+func TestEmptyConditionsAreRefused(t *testing.T) {
+	l := newLab(t)
+	for _, name := range []string{"agent_id", "user_id", "session_id", "since", "until", "filter"} {
+		for _, empty := range []string{`""`, `null`} {
+			w := l.send("POST", "/forget", keyWrite, `{"agent_id":"a","`+name+`":`+empty+`}`)
+			if name == "agent_id" {
+				w = l.send("POST", "/forget", keyWrite, `{"user_id":"u","agent_id":`+empty+`}`)
+			}
+			if wantProblem(t, w, lembra.CodeInvalid, name); w.Code != 400 {
+				t.Errorf("%s: %s: status %d", name, empty, w.Code)
+			}
+		}
+	}
+	for _, name := range []string{"agent_id", "user_id", "session_id"} {
+		wantProblem(t, l.send("GET", "/memories?"+name+"=", keyRead, ""), lembra.CodeInvalid, name)
+	}
+	const never = `"0001-01-01T00:00:00Z"`
+	for target, body := range map[string]string{
+		"POST /forget":       `{"agent_id":"a","until":` + never + `}`,
+		"POST /recall":       `{"agent_id":"a","query":"q","until":` + never + `}`,
+		"POST /memorize":     `{"agent_id":"a","content":"c","until":` + never + `}`,
+		"PATCH /memories/id": `{"until":` + never + `}`,
+		"POST /keys":         `{"tenant_id":"t","until":` + never + `}`,
+	} {
+		field := "until"
+		if !strings.Contains(target, "forget") && !strings.Contains(target, "recall") {
+			field = "expires_at"
+		}
+		method, path, _ := strings.Cut(target, " ")
+		key := keyWrite
+		switch path {
+		case "/recall":
+			key = keyRead
+		case "/keys":
+			key = keyServer
+		}
+		p := wantProblem(t, l.send(method, path, key, strings.ReplaceAll(body, "until", field)), lembra.CodeInvalid, field)
+		if !strings.Contains(p.Detail, "after 0001-01-01") {
+			t.Errorf("%s: %s", target, p.Detail)
+		}
+	}
+	wantProblem(t, l.send("GET", "/memories?since=0001-01-01T00:00:00Z", keyRead, ""), lembra.CodeInvalid, "since")
+	wantStatus(t, l.send("POST", "/recall", keyRead, `{"agent_id":"a","query":"q","until":null}`), 200)
+}
+
 func TestForget(t *testing.T) {
 	l := newLab(t)
 	wantBody(t, l.send("POST", "/forget", keyWrite, `{"user_id":"u","dry_run":true}`), `{"deleted":1,"remaining":0}`)

@@ -58,12 +58,13 @@ func (c *call) readBody(mediaTypes ...string) error {
 	}
 }
 
-// growBody makes room for n bytes in all, counted against those of all bodies.
+// growBody makes room for n bytes in all, counted against those of all bodies; so is
+// what a former call's buffer has.
 func (c *call) growBody(n int) error {
-	if n <= cap(c.body) {
+	more := int64(max(n, cap(c.body))) - c.counted
+	if more <= 0 {
 		return nil
 	}
-	more := int64(n) - c.counted
 	if c.s.bodies.Add(more) > c.s.c.BodiesBytesMax {
 		c.s.bodies.Add(-more)
 		return &lembra.Error{
@@ -72,6 +73,9 @@ func (c *call) growBody(n int) error {
 		}
 	}
 	c.counted += more
+	if n <= cap(c.body) {
+		return nil
+	}
 	grown := make([]byte, len(c.body), n)
 	copy(grown, c.body)
 	c.body = grown

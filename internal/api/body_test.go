@@ -162,6 +162,21 @@ func TestBodiesAreBounded(t *testing.T) {
 	wantStatus(t, l.send("POST", "/memorize", keyWrite, body(100_000)), 200)
 }
 
+// So is the buffer of an earlier call that the next one has taken from the pool.
+func TestPooledBuffersAreCounted(t *testing.T) {
+	l := newLab(t, func(c *Config) { c.BodiesBytesMax = 100_000 })
+	c := &call{s: l.server, body: make([]byte, 0, 60_000)}
+	for _, step := range []struct{ room, counted int64 }{{100, 60_000}, {59_000, 60_000}, {70_000, 70_000}} {
+		if err := c.growBody(int(step.room)); err != nil || c.counted != step.counted || l.server.bodies.Load() != step.counted {
+			t.Errorf("room for %d: %v, %d counted of %d in all, want %d", step.room, err, c.counted, l.server.bodies.Load(), step.counted)
+		}
+	}
+	other := &call{s: l.server, body: make([]byte, 0, 60_000)}
+	if err := other.growBody(100); lembra.CodeOf(err) != lembra.CodeOverloaded {
+		t.Errorf("more than there may be: %v", err)
+	}
+}
+
 // What an earlier request left in a pooled buffer is never seen by the next.
 func TestPooledBuffersAreClean(t *testing.T) {
 	l := newLab(t)

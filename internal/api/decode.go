@@ -31,6 +31,7 @@ func newDecoding(l lembra.Limits) *decoding {
 				json.UnmarshalFromFunc(unmarshalOptional[float64]),
 				json.UnmarshalFromFunc(unmarshalOptional[time.Time]),
 				json.UnmarshalFromFunc(unmarshalOptional[map[string]*lembra.Value]),
+				json.UnmarshalFromFunc(unmarshalTime),
 			)),
 		),
 		depthMax: l.JSONDepthMax,
@@ -46,6 +47,51 @@ func unmarshalOptional[T any](d *jsontext.Decoder, o *lembra.Optional[T]) error 
 	}
 	*o = lembra.Optional[T]{Set: true}
 	return json.UnmarshalDecode(d, &o.V)
+}
+
+// errFirstInstant says that a time is the one that stands for none.
+var errFirstInstant = errors.New("must be after 0001-01-01T00:00:00Z")
+
+// unmarshalTime reads a time; null is none. The first instant of the year 1, which many
+// languages have for no time, would be taken for none, too.
+func unmarshalTime(d *jsontext.Decoder, t *time.Time) error {
+	if d.PeekKind() != '"' {
+		if d.PeekKind() == 'n' {
+			*t = time.Time{}
+			return d.SkipValue()
+		}
+		return errors.ErrUnsupported
+	}
+	token, err := d.ReadToken()
+	if err != nil {
+		return err //nolint:wrapcheck // the decoder wraps it
+	}
+	if err := t.UnmarshalText([]byte(token.String())); err != nil {
+		return err //nolint:wrapcheck // the decoder wraps it
+	}
+	if t.IsZero() {
+		return errFirstInstant
+	}
+	return nil
+}
+
+// refuseEmpty refuses members of a JSON object that are there and empty: what would
+// narrow down must not be mistaken for what was left out.
+func refuseEmpty(object []byte, names ...string) error {
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(object, &members); err != nil {
+		return decodeError(err)
+	}
+	for _, name := range names {
+		if v, ok := members[name]; ok && (v.Kind() == 'n' || string(v) == `""`) {
+			return errEmpty(name)
+		}
+	}
+	return nil
+}
+
+func errEmpty(field string) error {
+	return &lembra.Error{Code: lembra.CodeInvalid, Field: field, Message: "must not be empty: say which, or leave it out to mean all"}
 }
 
 // decode reads the request's body into v.
@@ -136,6 +182,9 @@ const filterTextMax = 500
 func mismatch(e *json.SemanticError) string {
 	if errors.Is(e.Err, json.ErrUnknownName) {
 		return "is not a field of this request"
+	}
+	if errors.Is(e.Err, errFirstInstant) {
+		return errFirstInstant.Error()
 	}
 	switch e.GoType {
 	case reflect.TypeFor[lembra.Filter](), reflect.TypeFor[lembra.Value]():

@@ -140,8 +140,9 @@ func (c *call) fail(err error) {
 
 func (c *call) log(err error, e *lembra.Error, status int, id string) {
 	level := slog.LevelDebug
-	// Refusals under load are counted, not told one by one.
-	if status >= http.StatusInternalServerError && e.Code != lembra.CodeOverloaded {
+	// Refusals under load are counted, not told one by one; and clients that hang up are
+	// no failure of the server's.
+	if status >= http.StatusInternalServerError && e.Code != lembra.CodeOverloaded && c.r.Context().Err() == nil {
 		level = slog.LevelError
 	}
 	if !c.s.c.Logger.Enabled(c.ctx, level) {

@@ -39,6 +39,9 @@ func (s *Server) forget(c *call) error {
 	if err := c.decode(&r); err != nil {
 		return err
 	}
+	if err := refuseEmpty(c.body, "agent_id", "user_id", "session_id", "since", "until", "filter"); err != nil {
+		return err
+	}
 	if err := c.checkTenant(r.TenantID); err != nil {
 		return err
 	}
@@ -75,6 +78,11 @@ func (s *Server) listMemories(c *call) error {
 
 // listQuery reads the parameters of a listing.
 func (c *call) listQuery() (lembra.ListQuery, error) {
+	for _, name := range []string{"agent_id", "user_id", "session_id"} {
+		if c.query.Has(name) && c.query.Get(name) == "" {
+			return lembra.ListQuery{}, errEmpty(name)
+		}
+	}
 	q := lembra.ListQuery{
 		AgentID: c.query.Get("agent_id"), UserID: c.query.Get("user_id"),
 		SessionID: c.query.Get("session_id"), Cursor: c.query.Get("cursor"),
@@ -112,6 +120,9 @@ func (c *call) timeParameter(name string) (time.Time, error) {
 			Code: lembra.CodeInvalid, Field: name, Err: err,
 			Message: "must be a time like 2026-01-31T09:00:00Z (RFC 3339), percent-encoded",
 		}
+	}
+	if t.IsZero() {
+		return t, &lembra.Error{Code: lembra.CodeInvalid, Field: name, Message: errFirstInstant.Error()}
 	}
 	return t, nil
 }

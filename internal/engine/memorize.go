@@ -119,7 +119,7 @@ func (e *Engine) Memorize(ctx context.Context, p lembra.Principal, idempotencyKe
 		if op == nil {
 			continue
 		}
-		if err := op.outcome(); err != nil {
+		if err := op.outcome(ctx); err != nil {
 			outcomes[i].Error = asError(err)
 			continue
 		}

@@ -190,7 +190,7 @@ func (e *Engine) derive(ctx context.Context, log record.LogID, batch []*record.R
 	}
 	t.wait(ctx)
 	for _, op := range ops {
-		if err := op.outcome(); err != nil {
+		if err := op.outcome(ctx); err != nil {
 			return fmt.Errorf("store vectors: %w", err)
 		}
 	}

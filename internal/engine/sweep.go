@@ -89,7 +89,7 @@ func (e *Engine) doAll(ctx context.Context, byAgent map[agentKey][]intent, n int
 	}
 	t.wait(ctx)
 	for _, op := range all {
-		if err := op.outcome(); err != nil && first == nil {
+		if err := op.outcome(ctx); err != nil && first == nil {
 			first = err
 		}
 	}

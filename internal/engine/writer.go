@@ -178,9 +178,12 @@ func (op *operation) finish(err error) {
 
 // outcome returns the error of an operation after its ticket or the caller's
 // context is done.
-func (op *operation) outcome() error {
+func (op *operation) outcome(ctx context.Context) error {
 	if op.finished.Load() {
 		return op.err
+	}
+	if err := ctx.Err(); errors.Is(err, context.Canceled) {
+		return &lembra.Error{Code: lembra.CodeUnavailable, Message: "the request was given up", Err: err}
 	}
 	return &lembra.Error{
 		Code: lembra.CodeDeadline, RetryAfter: time.Second,
@@ -228,7 +231,7 @@ func (e *Engine) do(ctx context.Context, key agentKey, in intent) error {
 		return err
 	}
 	t.wait(ctx)
-	return ops[0].outcome()
+	return ops[0].outcome(ctx)
 }
 
 func newTicket(n int) *ticket {
