@@ -422,6 +422,18 @@ func TestEnsureDefault(t *testing.T) {
 	if err != nil || p.Tenant.ID != access.DefaultTenant || !p.Allows(lembra.ScopeWrite) || p.Allows(lembra.ScopeAdmin) {
 		t.Errorf("default key is %+v, %v", p, err)
 	}
+	for _, again := range []bool{false, true} { // deleted, and made again without a key
+		if again {
+			if _, err := a.CreateTenant(t.Context(), access.DefaultTenant); err != nil {
+				t.Fatal(err)
+			}
+		} else if _, err := a.DeleteTenant(t.Context(), access.DefaultTenant); err != nil {
+			t.Fatal(err)
+		}
+		if created, err := a.EnsureDefault(t.Context(), save); err != nil || created {
+			t.Errorf("made a key of a tenant that was deleted: %t, %v", created, err)
+		}
+	}
 	other := open(t, newFakeStore())
 	mint(t, other, "acme")
 	if created, err := other.EnsureDefault(t.Context(), save); err != nil || created {

@@ -30,6 +30,12 @@ func newFakeStore() *fakeStore {
 
 func notFound() error { return &lembra.Error{Code: lembra.CodeNotFound, Message: "not found"} }
 
+func (s *fakeStore) TenantsEver(context.Context) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.generations) > 0, nil
+}
+
 func (s *fakeStore) CreateTenant(_ context.Context, id string, at time.Time) (lembra.Tenant, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

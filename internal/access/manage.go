@@ -276,7 +276,7 @@ func keyNotFound() error {
 }
 
 // EnsureDefault makes the tenant "default" with a key that reads and writes, in
-// a store without tenants. The key is handed to save before it is stored: a
+// a store that never had a tenant. The key is handed to save before it is stored: a
 // crash in between leaves a key that does not work yet, and the next start makes
 // another, rather than one that nobody knows.
 func (a *Access) EnsureDefault(ctx context.Context, save func(key string) error) (created bool, err error) {
@@ -289,6 +289,9 @@ func (a *Access) EnsureDefault(ctx context.Context, save func(key string) error)
 	}
 	at := now()
 	if len(tenants) == 0 {
+		if ever, err := a.tenants.TenantsEver(ctx); err != nil || ever {
+			return false, err //nolint:wrapcheck // the store says what it did
+		}
 		if _, err := a.tenants.CreateTenant(ctx, DefaultTenant, at); err != nil {
 			return false, fmt.Errorf("create tenant: %w", err)
 		}
@@ -296,6 +299,9 @@ func (a *Access) EnsureDefault(ctx context.Context, save func(key string) error)
 	tenant, err := a.tenants.Tenant(ctx, DefaultTenant)
 	if err != nil {
 		return false, fmt.Errorf("read tenant: %w", err)
+	}
+	if tenant.Generation > 1 { // it was deleted, and somebody has made it again
+		return false, nil
 	}
 	keys, err := a.keys.TenantKeys(ctx, DefaultTenant)
 	if err != nil {

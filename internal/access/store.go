@@ -17,6 +17,8 @@ type Tenants interface {
 	// Tenants returns up to limit living tenants in the order of their ids,
 	// behind the id after.
 	Tenants(ctx context.Context, after string, limit int) ([]lembra.TenantInfo, error)
+	// TenantsEver tells whether there is, or ever was, a tenant.
+	TenantsEver(ctx context.Context) (bool, error)
 	// DeleteTenant marks a tenant as deleted; its data is removed later, by the
 	// engine's sweep. CodeNotFound where there is none.
 	DeleteTenant(ctx context.Context, id string, at time.Time) (lembra.Tenant, error)

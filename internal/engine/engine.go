@@ -31,6 +31,7 @@ import (
 
 	"lembra"
 	"lembra/internal/index"
+	"lembra/internal/record"
 	"lembra/internal/text"
 )
 
@@ -130,6 +131,9 @@ type Engine struct {
 	bigScans *semaphore.Weighted
 	metrics  *metrics
 	wake     chan struct{} // nudges the sweep
+	// removed are the deleted agents and tenants whose data was removed for the first time;
+	// it is the sweep's own.
+	removed map[record.LogID]bool
 }
 
 // errClosed is the cause that a closing engine cancels its work with.
@@ -142,7 +146,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, err
 	}
-	e := &Engine{o: o, wake: make(chan struct{}, 1)}
+	e := &Engine{o: o, wake: make(chan struct{}, 1), removed: map[record.LogID]bool{}}
 	e.bigScans = semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)-1)))
 	e.writers.init()
 	e.shelves.init(e)

@@ -324,7 +324,7 @@ func TestDeleteAgent(t *testing.T) {
 		}
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		if d := must[[]record.Doomed](t)(s.Doomed(t.Context(), 10)); len(d) != 0 {
+		if d := must[[]record.Doomed](t)(s.Doomed(t.Context(), record.LogID{}, 10)); len(d) != 0 {
 			t.Errorf("still waiting for removal: %v", d)
 		}
 		if ids := recallIDs(t, e, lembra.Query{AgentID: "a", Query: "life"}); !slices.Equal(ids, []string{"m2"}) {

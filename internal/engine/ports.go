@@ -69,9 +69,9 @@ type Janitor interface {
 	// earliest first. Entries whose memory is gone are dropped on the way.
 	Expired(ctx context.Context, now time.Time, limit int) ([]record.Location, error)
 
-	// Doomed returns erased logs and deleted tenants that still wait for Remove
-	// with done.
-	Doomed(ctx context.Context, limit int) ([]record.Doomed, error)
+	// Doomed returns up to limit erased logs and deleted tenants that still wait for
+	// Remove with done, behind one of them, or from the first on.
+	Doomed(ctx context.Context, after record.LogID, limit int) ([]record.Doomed, error)
 
 	// Remove deletes the data of an erased log (but for its head and its last
 	// record) or of a deleted tenant's generation. done says that nothing can be

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"lembra/internal/index"
 	"lembra/internal/record"
@@ -34,6 +35,9 @@ type shelves struct {
 	bytes int64
 	// closed: no further building may start.
 	closed bool
+	// building holds back the building of shelves that would together be larger than all
+	// may be.
+	building *semaphore.Weighted
 }
 
 // A warm entry is one agent's shelf, or the building of it.
@@ -61,6 +65,7 @@ type build struct {
 func (s *shelves) init(e *Engine) {
 	s.e = e
 	s.byLog = map[record.LogID]*warm{}
+	s.building = semaphore.NewWeighted(e.o.ShelfBytesMax)
 }
 
 // read runs f on an agent's shelf under its read lock: built if it was cold,
@@ -319,6 +324,11 @@ func (w *warm) rebuild(ctx context.Context, e *Engine) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("build shelf: %w", err)
 	}
+	size := int64(min(max(head.LiveBytes, 1), uint64(e.o.ShelfBytesMax)))
+	if err := e.shelves.building.Acquire(ctx, size); err != nil {
+		return 0, fmt.Errorf("wait to build shelf: %w", err)
+	}
+	defer e.shelves.building.Release(size)
 	next := &warm{log: w.log, shelf: index.New(e.models.serving().Model())}
 	// What is living is read after the head: records up to newest may be among
 	// it already, or may have come and gone.

@@ -97,20 +97,45 @@ func (e *Engine) doAll(ctx context.Context, byAgent map[agentKey][]intent, n int
 }
 
 // sweepDoomed removes the data of deleted agents and tenants: at once, and for
-// good after the longest deadline, when nothing can still be writing there.
+// good after the longest deadline, when nothing can still be writing there. What cannot
+// be removed holds up nothing else.
 func (e *Engine) sweepDoomed(ctx context.Context) error {
-	doomed, err := e.o.Janitor.Doomed(ctx, sweepBatch)
-	if err != nil {
-		return fmt.Errorf("list deleted agents: %w", err)
-	}
-	for _, d := range doomed {
-		done := e.now().Sub(d.At) > 2*e.o.WriteMax
-		if err := e.o.Janitor.Remove(ctx, d, done); err != nil {
-			return fmt.Errorf("remove deleted data: %w", err)
+	var failed error
+	var after record.LogID
+	for {
+		doomed, err := e.o.Janitor.Doomed(ctx, after, sweepBatch)
+		if err != nil {
+			return fmt.Errorf("list deleted agents: %w", err)
 		}
-		e.shelves.dropIf(func(log record.LogID) bool {
-			return log == d.Log || d.Log.Agent == "" && log.Tenant == d.Log.Tenant
-		})
+		for _, d := range doomed {
+			after = d.Log
+			if err := e.removeDoomed(ctx, d); err != nil && failed == nil {
+				failed = fmt.Errorf("remove deleted data: %w", err)
+			}
+		}
+		if len(doomed) < sweepBatch {
+			return failed
+		}
 	}
+}
+
+// removeDoomed removes the data of a deleted agent or tenant, if it was not yet, or if
+// it is time to do so for good.
+func (e *Engine) removeDoomed(ctx context.Context, d record.Doomed) error {
+	done := e.now().Sub(d.At) > 2*e.o.WriteMax
+	if !done && e.removed[d.Log] {
+		return nil
+	}
+	if err := e.o.Janitor.Remove(ctx, d, done); err != nil {
+		return err
+	}
+	if done {
+		delete(e.removed, d.Log)
+	} else {
+		e.removed[d.Log] = true
+	}
+	e.shelves.dropIf(func(log record.LogID) bool {
+		return log == d.Log || d.Log.Agent == "" && log.Tenant == d.Log.Tenant
+	})
 	return nil
 }

@@ -102,6 +102,18 @@ func (s *Store) Tenant(_ context.Context, id string) (lembra.Tenant, error) {
 	return lembra.Tenant{ID: id, Generation: mark.Generation}, nil
 }
 
+// TenantsEver implements access.Tenants.
+func (s *Store) TenantsEver(ctx context.Context) (ever bool, err error) {
+	err = scan(ctx, s.db, newKey(kindTenant), nil, func([]byte, []byte) (bool, error) {
+		ever = true
+		return false, nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for tenants: %w", err)
+	}
+	return ever, nil
+}
+
 // Tenants implements access.Tenants.
 func (s *Store) Tenants(ctx context.Context, after string, limit int) ([]lembra.TenantInfo, error) {
 	if err := checkIDs(after); err != nil || limit <= 0 {

@@ -102,12 +102,16 @@ func (s *Store) write(n need, fill func(*pebble.Batch) error) error {
 }
 
 // Doomed implements engine.Janitor.
-func (s *Store) Doomed(ctx context.Context, limit int) ([]record.Doomed, error) {
+func (s *Store) Doomed(ctx context.Context, after record.LogID, limit int) ([]record.Doomed, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
+	var from []byte
+	if after != (record.LogID{}) {
+		from = behind(logKey(kindDoomed, after))
+	}
 	var doomed []record.Doomed
-	err := scan(ctx, s.db, newKey(kindDoomed), nil, func(key, value []byte) (bool, error) {
+	err := scan(ctx, s.db, newKey(kindDoomed), from, func(key, value []byte) (bool, error) {
 		d := decode(key)
 		log := d.log()
 		if err := d.end(); err != nil {

@@ -96,12 +96,14 @@ func (m *Memory) isDead(t lembra.Tenant) bool {
 }
 
 // Doomed implements engine.Janitor.
-func (m *Memory) Doomed(_ context.Context, limit int) ([]record.Doomed, error) {
+func (m *Memory) Doomed(_ context.Context, after record.LogID, limit int) ([]record.Doomed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var doomed []record.Doomed
 	for _, log := range slices.SortedFunc(maps.Keys(m.doomed), compareLogs) {
-		doomed = append(doomed, record.Doomed{Log: log, At: m.doomed[log]})
+		if after == (record.LogID{}) || compareLogs(log, after) > 0 {
+			doomed = append(doomed, record.Doomed{Log: log, At: m.doomed[log]})
+		}
 	}
 	return atMost(limit, doomed), nil
 }
@@ -211,6 +213,13 @@ func (m *Memory) Tenants(_ context.Context, after string, limit int) ([]lembra.T
 		}
 	}
 	return atMost(limit, tenants), nil
+}
+
+// TenantsEver implements access.Tenants.
+func (m *Memory) TenantsEver(context.Context) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tenants) > 0, nil
 }
 
 // DeleteTenant implements access.Tenants.

@@ -31,6 +31,7 @@ type Access interface {
 	CreateTenant(ctx context.Context, id string, at time.Time) (lembra.Tenant, error)
 	Tenant(ctx context.Context, id string) (lembra.Tenant, error)
 	Tenants(ctx context.Context, after string, limit int) ([]lembra.TenantInfo, error)
+	TenantsEver(ctx context.Context) (bool, error)
 	DeleteTenant(ctx context.Context, id string, at time.Time) (lembra.Tenant, error)
 	PutKey(ctx context.Context, key lembra.Key) error
 	KeyByHash(ctx context.Context, hash [32]byte) (lembra.Key, error)

@@ -69,6 +69,7 @@ func tenantsCreatedOnce(s *suite) {
 }
 
 func tenantGenerations(s *suite) {
+	s.equal("TenantsEver before", false, must[bool](s)(s.store.TenantsEver(s.Context())))
 	for generation := range uint64(3) {
 		want := lembra.Tenant{ID: "t", Generation: generation + 1}
 		s.equal("CreateTenant", want, must[lembra.Tenant](s)(s.store.CreateTenant(s.Context(), "t", second(1))))
@@ -77,6 +78,7 @@ func tenantGenerations(s *suite) {
 		s.code("Tenant", lembra.CodeNotFound, err)
 		_, err = s.store.DeleteTenant(s.Context(), "t", second(2))
 		s.code("DeleteTenant", lembra.CodeNotFound, err)
+		s.equal("TenantsEver", true, must[bool](s)(s.store.TenantsEver(s.Context())))
 	}
 }
 

@@ -227,12 +227,24 @@ func removeLog(s *suite) {
 	erase := w.Erase()
 	s.append(w)
 	want := []record.Doomed{{Log: w.Log, At: record.Time(erase.TimeUs)}}
-	s.equal("Doomed", want, must[[]record.Doomed](s)(s.store.Doomed(s.Context(), 10)))
+	s.equal("Doomed", want, must[[]record.Doomed](s)(s.store.Doomed(s.Context(), record.LogID{}, 10)))
+	other := s.writer("b")
+	other.Put("m")
+	second := other.Erase()
+	s.append(other)
+	both := []record.Doomed{want[0], {Log: other.Log, At: record.Time(second.TimeUs)}}
+	s.equal("Doomed", both, must[[]record.Doomed](s)(s.store.Doomed(s.Context(), record.LogID{}, 10)))
+	s.equal("the first Doomed", want, must[[]record.Doomed](s)(s.store.Doomed(s.Context(), record.LogID{}, 1)))
+	s.equal("Doomed behind the first", both[1:], must[[]record.Doomed](s)(s.store.Doomed(s.Context(), w.Log, 10)))
+	s.equal("Doomed behind the last", []record.Doomed(nil), must[[]record.Doomed](s)(s.store.Doomed(s.Context(), other.Log, 10)))
+	if err := s.store.Remove(s.Context(), both[1], true); err != nil {
+		s.Fatalf("Remove: %v", err)
+	}
 	for range 2 { // it can be repeated
 		if err := s.store.Remove(s.Context(), want[0], false); err != nil {
 			s.Fatalf("Remove: %v", err)
 		}
-		s.equal("Doomed", want, must[[]record.Doomed](s)(s.store.Doomed(s.Context(), 10)))
+		s.equal("Doomed", want, must[[]record.Doomed](s)(s.store.Doomed(s.Context(), record.LogID{}, 10)))
 		s.equal("Read", []*record.Record(nil), s.read(w.Log))
 		got := must[[]*record.Record](s)(s.store.Get(s.Context(), w.Log, []uint64{1, 2, 3, 4, 5}))
 		s.equal("Get", []*record.Record{nil, nil, nil, nil, erase}, got)
@@ -241,7 +253,7 @@ func removeLog(s *suite) {
 	if err := s.store.Remove(s.Context(), want[0], true); err != nil {
 		s.Fatalf("Remove: %v", err)
 	}
-	s.equal("Doomed", []record.Doomed(nil), must[[]record.Doomed](s)(s.store.Doomed(s.Context(), 10)))
+	s.equal("Doomed", []record.Doomed(nil), must[[]record.Doomed](s)(s.store.Doomed(s.Context(), record.LogID{}, 10)))
 	s.equal("Head", record.HeadOf(w.Log, erase), s.head(tenantA(), "a"))
 	s.equal("Expired", []uint64(nil), s.expired(farFuture()))
 }
@@ -307,7 +319,7 @@ func removeTenant(s *suite) {
 	s.putKey("k2", young)
 	doomed := record.Doomed{Log: record.LogID{Tenant: old}, At: second(9)}
 	listed := func() bool {
-		return slices.Contains(must[[]record.Doomed](s)(s.store.Doomed(s.Context(), 10)), doomed)
+		return slices.Contains(must[[]record.Doomed](s)(s.store.Doomed(s.Context(), record.LogID{}, 10)), doomed)
 	}
 	if !listed() {
 		s.Error("the tenant is not doomed")
@@ -323,7 +335,7 @@ func removeTenant(s *suite) {
 	if err := s.store.Remove(s.Context(), doomed, true); err != nil {
 		s.Fatalf("Remove: %v", err)
 	}
-	s.equal("Doomed", []record.Doomed(nil), must[[]record.Doomed](s)(s.store.Doomed(s.Context(), 10)))
+	s.equal("Doomed", []record.Doomed(nil), must[[]record.Doomed](s)(s.store.Doomed(s.Context(), record.LogID{}, 10)))
 	s.equal("Read", []*record.Record(nil), s.read(w.Log))
 	s.equal("Head", record.Head{Log: logOf(old, "b")}, s.head(old, "b"))
 	s.equal("Agents", []string(nil), s.agents(old, "", 10))
