@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"lembra"
@@ -20,7 +21,11 @@ func (e *Engine) Forget(ctx context.Context, tenant lembra.Tenant, request lembr
 	if err := request.Validate(e.o.Limits); err != nil {
 		return answer, err
 	}
-	logs, err := e.logs(ctx, tenant, request.AgentID, request.UserID)
+	limit := e.o.Limits.RecallAgentsMax
+	if request.UserID != "" { // who is to be forgotten is forgotten everywhere
+		limit = math.MaxInt
+	}
+	logs, err := e.logs(ctx, tenant, request.AgentID, request.UserID, limit)
 	if err != nil {
 		return answer, asError(err)
 	}

@@ -61,7 +61,7 @@ func (e *Engine) List(ctx context.Context, tenant lembra.Tenant, query lembra.Li
 	if err != nil {
 		return lembra.MemoryPage{}, err
 	}
-	logs, err := e.logs(ctx, tenant, query.AgentID, query.UserID)
+	logs, err := e.logs(ctx, tenant, query.AgentID, query.UserID, e.o.Limits.RecallAgentsMax)
 	if err != nil {
 		return lembra.MemoryPage{}, asError(err)
 	}

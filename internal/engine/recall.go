@@ -28,7 +28,7 @@ func (e *Engine) Recall(ctx context.Context, tenant lembra.Tenant, query lembra.
 	if err := query.Validate(e.o.Limits); err != nil {
 		return lembra.RecallResponse{}, err
 	}
-	logs, err := e.logs(ctx, tenant, query.AgentID, query.UserID)
+	logs, err := e.logs(ctx, tenant, query.AgentID, query.UserID, e.o.Limits.RecallAgentsMax)
 	if err != nil {
 		return lembra.RecallResponse{}, asError(err)
 	}
@@ -44,56 +44,81 @@ func (e *Engine) Recall(ctx context.Context, tenant lembra.Tenant, query lembra.
 	return lembra.RecallResponse{Results: results, TookMS: float64(took.Microseconds()) / 1000}, nil
 }
 
-// logs returns the logs that a question concerns: the agent's, or those of the
-// user's or of all the tenant's agents, up to the limit.
-func (e *Engine) logs(ctx context.Context, tenant lembra.Tenant, agent, user string) ([]record.LogID, error) {
+// logs returns the logs that a question concerns, up to a number: the agent's, or those
+// of the user's or of all the tenant's agents that have memories.
+func (e *Engine) logs(ctx context.Context, tenant lembra.Tenant, agent, user string, limit int) ([]record.LogID, error) {
 	if e.ctx.Err() != nil {
 		return nil, errClosed
 	}
-	limit := e.o.Limits.RecallAgentsMax
-	var logs []record.LogID
-	switch {
-	case agent != "":
-		return e.logsOf(ctx, tenant, []string{agent})
-	case user != "":
-		agents, err := e.o.Directory.UserAgents(ctx, tenant, user, "", limit+1)
-		if err != nil {
-			return nil, fmt.Errorf("list the user's agents: %w", err)
-		}
-		if logs, err = e.logsOf(ctx, tenant, agents); err != nil {
+	if agent != "" {
+		heads, err := e.headsOf(ctx, tenant, []string{agent})
+		if err != nil || len(heads) == 0 {
 			return nil, err
 		}
-	default:
-		heads, err := e.o.Directory.Agents(ctx, tenant, "", limit+1)
+		return []record.LogID{heads[0].Log}, nil
+	}
+	var logs []record.LogID
+	for after := ""; ; {
+		heads, next, err := e.headsBehind(ctx, tenant, user, after)
 		if err != nil {
-			return nil, fmt.Errorf("list agents: %w", err)
+			return nil, err
 		}
 		for _, h := range heads {
-			logs = append(logs, h.Log)
+			if h.Live > 0 {
+				logs = append(logs, h.Log)
+			}
+		}
+		if len(logs) > limit {
+			return nil, &lembra.Error{
+				Code: lembra.CodeTooManyAgents, Field: "agent_id", Limit: int64(limit),
+				Message: fmt.Sprintf("is required where more than %d agents are concerned: GET /agents lists them", limit),
+			}
+		}
+		if after = next; after == "" {
+			return logs, nil
 		}
 	}
-	if len(logs) > limit {
-		return nil, &lembra.Error{
-			Code: lembra.CodeTooManyAgents, Field: "agent_id", Limit: int64(limit),
-			Message: fmt.Sprintf("is required where more than %d agents are concerned", limit),
-		}
-	}
-	return logs, nil
 }
 
-// logsOf returns the logs of those of the agents that exist.
-func (e *Engine) logsOf(ctx context.Context, tenant lembra.Tenant, agents []string) ([]record.LogID, error) {
-	logs := make([]record.LogID, 0, len(agents))
+// headsPage is how many agents are looked through at once.
+const headsPage = 1000
+
+// headsBehind returns the heads of a page of a user's or of all the tenant's agents,
+// behind one of them, and the last of the page; "" where there are no more.
+func (e *Engine) headsBehind(ctx context.Context, tenant lembra.Tenant, user, after string) (heads []record.Head, next string, err error) {
+	if user == "" {
+		if heads, err = e.o.Directory.Agents(ctx, tenant, after, headsPage); err != nil {
+			return nil, "", fmt.Errorf("list agents: %w", err)
+		}
+		if len(heads) == headsPage {
+			next = heads[len(heads)-1].Log.Agent
+		}
+		return heads, next, nil
+	}
+	agents, err := e.o.Directory.UserAgents(ctx, tenant, user, after, headsPage)
+	if err != nil {
+		return nil, "", fmt.Errorf("list the user's agents: %w", err)
+	}
+	if len(agents) == headsPage {
+		next = agents[len(agents)-1]
+	}
+	heads, err = e.headsOf(ctx, tenant, agents)
+	return heads, next, err
+}
+
+// headsOf returns the heads of those of the agents that exist.
+func (e *Engine) headsOf(ctx context.Context, tenant lembra.Tenant, agents []string) ([]record.Head, error) {
+	heads := make([]record.Head, 0, len(agents))
 	for _, agent := range agents {
 		head, err := e.o.Log.Head(ctx, tenant, agent)
 		if err != nil {
 			return nil, fmt.Errorf("read head: %w", err)
 		}
 		if head.Last > 0 && !head.Erased {
-			logs = append(logs, head.Log)
+			heads = append(heads, head)
 		}
 	}
-	return logs, nil
+	return heads, nil
 }
 
 // search asks the shelves of all logs, with their frequencies summed, and
