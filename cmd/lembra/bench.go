@@ -263,7 +263,11 @@ func (c *cli) benchOutcome(folder string, r benchrun.Run) error {
 			v.Acknowledged, v.Found, v.Asked, v.RealGrowth, v.ExpectedGrowth, v.ExpectedGrowth+v.Unanswered))
 	}
 	if p := r.Results.Probe; p != nil {
-		err = errors.Join(err, c.printf("probe: %d of %d recalls found what was acknowledged the second before, p95 %.0f ms, at most %.0f ms\n", p.Found, p.Asked, p.P95MS, p.MaxMS))
+		err = errors.Join(err, c.printf("probe: %d of %d recalls found what was acknowledged the second before, p95 %.0f ms, at most %.0f ms\n",
+			p.Found, p.Asked-p.Unstored, p.P95MS, p.MaxMS))
+		if p.Unstored > 0 {
+			err = errors.Join(err, c.printf("probe: %d memories could not be stored\n", p.Unstored))
+		}
 	}
 	for _, m := range r.Info.Missing {
 		err = errors.Join(err, c.printf("missing: %s: %s\n", m.Part, m.Reason))

@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -29,6 +31,38 @@ type line struct {
 type lineReader struct {
 	in     *bufio.Reader
 	number int64
+}
+
+// An interruptible reader waits for input no longer than until its context ends: a
+// terminal or a pipe would keep it for good. The read under way is left behind.
+type interruptible struct {
+	ctx   context.Context //nolint:containedctx // of the import; the reader lives no longer
+	in    io.Reader
+	group sync.WaitGroup
+	buf   []byte
+}
+
+// Read implements io.Reader.
+func (r *interruptible) Read(p []byte) (int, error) {
+	if len(r.buf) < len(p) {
+		r.buf = make([]byte, len(p))
+	}
+	buf := r.buf[:len(p)]
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	r.group.Go(func() {
+		n, err := r.in.Read(buf)
+		done <- result{n, err}
+	})
+	select {
+	case got := <-done:
+		return copy(p, buf[:got.n]), got.err
+	case <-r.ctx.Done():
+		return 0, context.Cause(r.ctx)
+	}
 }
 
 func newLineReader(in io.Reader) *lineReader {

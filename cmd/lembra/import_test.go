@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -222,4 +223,26 @@ func TestImportRefused(t *testing.T) {
 	if lembra.CodeOf(err) != lembra.CodeUnauthorized || !strings.HasPrefix(out.String(), "0 memories imported") {
 		t.Errorf("%v, %s", err, out.String())
 	}
+}
+
+// Input that never comes, as of a terminal, holds up no end.
+func TestInterruptedInput(t *testing.T) {
+	in, out := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &interruptible{ctx: ctx, in: in}
+	lines := newLineReader(r)
+	var group sync.WaitGroup
+	group.Go(func() {
+		_, _ = io.WriteString(out, "one\n") // the reader tells
+	})
+	if l, err := lines.next(); err != nil || string(l.text) != "one" {
+		t.Errorf("%q, %v", l.text, err)
+	}
+	cancel()
+	if _, err := lines.next(); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want the end of the context", err)
+	}
+	_ = out.Close()
+	group.Wait()
+	r.group.Wait()
 }

@@ -111,7 +111,7 @@ func (im *importer) readLines(ctx context.Context, input io.Reader, lanes []chan
 	parser := newLineParser(im.options, func(name string) {
 		im.say("field %q of the lines is dropped", name)
 	})
-	reader := newLineReader(input)
+	reader := newLineReader(&interruptible{ctx: ctx, in: input})
 	for {
 		l, err := reader.next()
 		if errors.Is(err, io.EOF) {

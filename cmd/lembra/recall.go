@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,7 +25,8 @@ func (c *cli) recallCommand() *cobra.Command {
 		Use:   "recall QUESTION",
 		Short: "Recall what matters for a question",
 		Long: `Recall the memories that matter for a question, best first, as a table; --json
-prints the server's answer instead. Without --agent all agents are asked.`,
+prints the server's answer instead. Without --agent all agents are asked. A terminal
+narrower than 120 columns shows no ids of memories.`,
 		Example: `  lembra recall --agent ada "Where does she live?"
   lembra recall --agent ada --session s1 --top-k 3 --explain "the trip to Porto"
   lembra recall --json "who likes tea?" | jq -r '.results[].content'`,
@@ -48,7 +50,11 @@ prints the server's answer instead. Without --agent all agents are asked.`,
 			if asJSON {
 				return c.printJSON(answer)
 			}
-			return c.printResults(answer, s.agent == "", q.Explain)
+			if len(answer.Results) == 0 {
+				c.note("nothing was recalled")
+				return nil
+			}
+			return c.printTable(resultRows(answer, s.agent == "", q.Explain, terminalWidth(c.stdout)))
 		},
 	}
 	o.flags(command, tenantKeyHelp)
@@ -61,40 +67,45 @@ prints the server's answer instead. Without --agent all agents are asked.`,
 	return command
 }
 
-// printResults prints what was recalled as a table, with the agents where there
-// may be several.
-func (c *cli) printResults(answer lembra.RecallResponse, agents, explained bool) error {
-	if len(answer.Results) == 0 {
-		c.note("nothing was recalled")
-		return nil
+// wideTerminal is the width from which a terminal has room for ids beside contents.
+const wideTerminal = 120
+
+// resultRows are the rows of a table of what was recalled, with the agents where there
+// may be several. On a terminal, the contents come first: a narrow one is told no ids, and
+// where nobody is known to have spoken, nobody is named.
+func resultRows(answer lembra.RecallResponse, agents, explained bool, width int) [][]string {
+	ids := width == 0 || width >= wideTerminal
+	speakers := width == 0 || slices.ContainsFunc(answer.Results, func(r lembra.Result) bool { return r.Speaker != "" })
+	columns := []struct {
+		name string
+		has  bool
+		cell func(i int, r lembra.Result) string
+	}{
+		{"#", true, func(i int, _ lembra.Result) string { return strconv.Itoa(i + 1) }},
+		{"SCORE", true, func(_ int, r lembra.Result) string { return fmt.Sprintf("%.3f", r.Score) }},
+		{"PARTS", explained, func(_ int, r lembra.Result) string { return partsOf(r.Explain) }},
+		{"AGENT", agents, func(_ int, r lembra.Result) string { return r.AgentID }},
+		{"MEMORY", ids, func(_ int, r lembra.Result) string { return r.MemoryID }},
+		{"WHEN", true, func(_ int, r lembra.Result) string {
+			if r.OccurredAt.IsZero() {
+				return shortTime(r.CreatedAt)
+			}
+			return shortTime(r.OccurredAt)
+		}},
+		{"SPEAKER", speakers, func(_ int, r lembra.Result) string { return cmp.Or(r.Speaker, "-") }},
+		{"CONTENT", true, func(_ int, r lembra.Result) string { return r.Content }},
 	}
-	head := []string{"#", "SCORE"}
-	if explained {
-		head = append(head, "PARTS")
+	rows := make([][]string, 1+len(answer.Results))
+	for _, column := range columns {
+		if !column.has {
+			continue
+		}
+		rows[0] = append(rows[0], column.name)
+		for i, r := range answer.Results {
+			rows[i+1] = append(rows[i+1], column.cell(i, r))
+		}
 	}
-	if agents {
-		head = append(head, "AGENT")
-	}
-	rows := [][]string{append(head, "MEMORY", "WHEN", "SPEAKER", "CONTENT")}
-	for i, r := range answer.Results {
-		row := []string{strconv.Itoa(i + 1), fmt.Sprintf("%.3f", r.Score)}
-		if explained {
-			row = append(row, partsOf(r.Explain))
-		}
-		if agents {
-			row = append(row, r.AgentID)
-		}
-		when := r.OccurredAt
-		if when.IsZero() {
-			when = r.CreatedAt
-		}
-		speaker := r.Speaker
-		if speaker == "" {
-			speaker = "-"
-		}
-		rows = append(rows, append(row, r.MemoryID, shortTime(when), speaker, r.Content))
-	}
-	return c.printTable(rows)
+	return rows
 }
 
 // partsOf names the parts of a score that are not zero.

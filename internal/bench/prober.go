@@ -79,7 +79,7 @@ func (p *prober) once(ctx context.Context) {
 	}
 	p.mu.Unlock()
 	if err != nil {
-		p.note(began, run.Probe{Error: "memorize: " + err.Error()})
+		p.note(began, run.Probe{Error: "memorize: " + err.Error(), Unstored: true})
 		return
 	}
 	select {
@@ -155,6 +155,9 @@ func (p *prober) summary() *run.ProbeSummary {
 		switch {
 		case probe.Error != "":
 			s.Failed++
+			if probe.Unstored {
+				s.Unstored++
+			}
 			continue
 		case probe.Found:
 			s.Found++

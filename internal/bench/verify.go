@@ -84,7 +84,7 @@ func (c *conductor) verify(ctx context.Context, s *snapshot, failed int64) *run.
 		v.ProbeMemories = stored
 		v.Unanswered += unknown
 	}
-	v.ExpectedGrowth = v.Acknowledged + v.ProbeMemories
+	v.ExpectedGrowth, v.Uncounted = v.Acknowledged+v.ProbeMemories, true
 	if c.silenced != "" {
 		v.Error = c.silenced
 		return v
@@ -112,7 +112,7 @@ func (c *conductor) countGrowth(v *run.Verification) error {
 		return err
 	}
 	after, err := totalMemories(c.result.Server.StatsAfter)
-	v.RealGrowth = after - before
+	v.RealGrowth, v.Uncounted = after-before, err != nil
 	return err
 }
 

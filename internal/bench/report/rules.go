@@ -98,6 +98,9 @@ func ruleVerification(f *facts) (outcome, any) {
 	if v == nil {
 		return noData, nil
 	}
+	if v.Uncounted && v.Found == v.Asked {
+		return noData, nil
+	}
 	return judge(!v.Exact(), v)
 }
 

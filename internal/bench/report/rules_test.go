@@ -152,6 +152,10 @@ func TestRules(t *testing.T) {
 // A few milliseconds, or a few seconds, are no finding.
 func TestRulesNeedEnough(t *testing.T) {
 	for name, change := range map[string]func(*Source){
+		"verification": func(s *Source) { // the server was gone: nothing was counted or read back
+			v := s.Results.Verification
+			v.Uncounted, v.RealGrowth, v.Asked, v.Found, v.Error = true, 0, 0, 0, "not counted"
+		},
 		"blocked": func(s *Source) {
 			set(s, "http_req_duration", "p(95)", 5)
 			set(s, "http_req_blocked", "p(95)", 100)

@@ -121,6 +121,8 @@ type Probe struct {
 	LatencyMS float64 `json:"latency_ms"`
 	Found     bool    `json:"found"`
 	Error     string  `json:"error,omitempty"`
+	// Unstored: the memory could not be stored, so there was none to recall.
+	Unstored bool `json:"unstored,omitempty"`
 }
 
 // Results is results.json: the figures of all k6 processes merged.
@@ -172,10 +174,18 @@ type ProbeSummary struct {
 	Found  int64   `json:"found"`
 	Missed int64   `json:"missed"` // answered, but without the memory
 	Failed int64   `json:"failed"` // not answered, or not even memorized
+	// Unstored are those of Failed that were not memorized.
+	Unstored int64 `json:"unstored,omitempty"`
 	P50MS  float64 `json:"p50_ms"`
 	P95MS  float64 `json:"p95_ms"`
 	MaxMS  float64 `json:"max_ms"`
 }
+
+// Unanswered is how many recalls had no answer.
+func (p ProbeSummary) Unanswered() int64 { return p.Failed - p.Unstored }
+
+// Answered is how many had one.
+func (p ProbeSummary) Answered() int64 { return p.Found + p.Missed }
 
 // Kind says how k6 aggregates a metric.
 type Kind string
@@ -273,7 +283,9 @@ type Verification struct {
 	// are part of ExpectedGrowth, not of Acknowledged.
 	ProbeMemories  int64 `json:"probe_memories"`
 	ExpectedGrowth int64 `json:"expected_growth"`
-	RealGrowth     int64 `json:"real_growth"`
+	// RealGrowth says nothing where the memories could not be counted.
+	RealGrowth int64 `json:"real_growth"`
+	Uncounted  bool  `json:"uncounted,omitempty"`
 	// Unanswered counts the writes whose outcome the client never learnt: no
 	// answer, a server error other than a refusal, an interrupted iteration.
 	Unanswered int64 `json:"unanswered"`
