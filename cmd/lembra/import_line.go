@@ -229,7 +229,8 @@ func (p *lineParser) parse(l line) (lembra.MemorizeRequest, error) {
 		return m, fmt.Errorf("is no JSON object: %w", err)
 	}
 	used := map[string]bool{}
-	for field, source := range p.from {
+	for _, field := range slices.Sorted(maps.Keys(p.from)) {
+		source := p.from[field]
 		value, ok := object[source]
 		if !ok {
 			continue
@@ -242,7 +243,7 @@ func (p *lineParser) parse(l line) (lembra.MemorizeRequest, error) {
 			return m, fmt.Errorf("%s: %w", source, err)
 		}
 	}
-	for name := range object {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
 		if used[name] {
 			continue
 		}

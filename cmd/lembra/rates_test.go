@@ -25,7 +25,7 @@ func TestQuotaSetting(t *testing.T) {
 	if _, err := c.Memorize(t.Context(), three[0]); err != nil {
 		t.Fatal(err)
 	}
-	outcomes, err := c.MemorizeBatch(t.Context(), []lembra.MemorizeRequest{three[1], {}, three[2], memoryOf("b", "one too many")})
+	outcomes, err := c.MemorizeBatch(t.Context(), []lembra.MemorizeRequest{three[1], {}, three[2], memoryOf("a", "one too many")})
 	if err != nil || len(outcomes) != 4 {
 		t.Fatalf("%+v: %v", outcomes, err)
 	}

@@ -112,7 +112,7 @@ func TestProbe(t *testing.T) {
 	}{
 		"well":    {func(*faulty) {}, run.ProbeSummary{Asked: 10, Found: 10}},
 		"forgets": {func(f *faulty) { f.forget = true }, run.ProbeSummary{Asked: 10, Missed: 10}},
-		"down":    {func(f *faulty) { f.down = true }, run.ProbeSummary{Asked: 10, Failed: 10}},
+		"down":    {func(f *faulty) { f.down = true }, run.ProbeSummary{Asked: 10, Failed: 10, Unstored: 10}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestProbe(t *testing.T) {
 				}
 				got := *p.summary()
 				if name == "down" {
-					c.want.Asked, c.want.Failed = 11, 11 // it does not wait for the next second
+					c.want.Asked, c.want.Failed, c.want.Unstored = 11, 11, 11 // it does not wait for the next second
 				}
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)

@@ -560,6 +560,8 @@ func TestList(t *testing.T) {
 			t.Errorf("pages of %d (-want +got):\n%s", limit, diff)
 		}
 	}
-	_, err := e.List(t.Context(), tenant(acme), lembra.ListQuery{AgentID: "a0", Cursor: "nonsense"})
-	wantCode(t, err, lembra.CodeInvalid)
+	for _, cursor := range []string{"nonsense", "e30", "bnVsbA"} { // the latter are {} and null
+		_, err := e.List(t.Context(), tenant(acme), lembra.ListQuery{AgentID: "a0", Cursor: cursor})
+		wantCode(t, err, lembra.CodeInvalid)
+	}
 }

@@ -34,7 +34,7 @@ func parseCursor(s string) (*cursor, error) {
 	}
 	var c cursor
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || json.Unmarshal(b, &c) != nil {
+	if err != nil || json.Unmarshal(b, &c) != nil || c.Agent == "" {
 		return nil, badCursor()
 	}
 	return &c, nil

@@ -170,15 +170,15 @@ type Process struct {
 // acknowledged in the second before. The latencies are those of recalls that
 // were answered.
 type ProbeSummary struct {
-	Asked  int64   `json:"asked"`
-	Found  int64   `json:"found"`
-	Missed int64   `json:"missed"` // answered, but without the memory
-	Failed int64   `json:"failed"` // not answered, or not even memorized
+	Asked  int64 `json:"asked"`
+	Found  int64 `json:"found"`
+	Missed int64 `json:"missed"` // answered, but without the memory
+	Failed int64 `json:"failed"` // not answered, or not even memorized
 	// Unstored are those of Failed that were not memorized.
-	Unstored int64 `json:"unstored,omitempty"`
-	P50MS  float64 `json:"p50_ms"`
-	P95MS  float64 `json:"p95_ms"`
-	MaxMS  float64 `json:"max_ms"`
+	Unstored int64   `json:"unstored,omitempty"`
+	P50MS    float64 `json:"p50_ms"`
+	P95MS    float64 `json:"p95_ms"`
+	MaxMS    float64 `json:"max_ms"`
 }
 
 // Unanswered is how many recalls had no answer.
