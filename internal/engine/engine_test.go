@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -217,6 +218,11 @@ func TestIdempotencyKey(t *testing.T) {
 	if n := total(t, e); n != 0 {
 		t.Errorf("a retry after the deletion stored %d", n)
 	}
+	r.MemoryID = first.MemoryID // the key has the id for good, and says so
+	if _, err = memorize(t, e, "", r); lembra.CodeOf(err) != lembra.CodeConflict || !strings.Contains(err.Error(), "Idempotency-Key") {
+		t.Errorf("its id for another memory: %v", err)
+	}
+	r.MemoryID = ""
 	out := e.Memorize(t.Context(), principal("other"), "key-1", []lembra.MemorizeRequest{r})
 	if out[0].Error != nil || out[0].MemoryID == first.MemoryID {
 		t.Errorf("another key's Idempotency-Key is the same memory: %+v", out[0])

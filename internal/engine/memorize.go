@@ -85,6 +85,12 @@ func (in *putIntent) taken(ctx context.Context, v *view) (bool, error) {
 		in.answer = have
 		return true, nil
 	}
+	if k.gone {
+		return true, &lembra.Error{
+			Code: lembra.CodeConflict, Field: "memory_id",
+			Message: "was made by an Idempotency-Key, which names one write for good, although the memory is deleted: choose another",
+		}
+	}
 	return true, &lembra.Error{
 		Code: lembra.CodeConflict, Field: "memory_id",
 		Message: "is taken by another memory of this agent: PATCH /memories/{id} changes it",
