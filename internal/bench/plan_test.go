@@ -121,9 +121,13 @@ func TestThresholds(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"", "http_req_duration", "p(95)<1", "x:p(97)<1", "x:p(95)<one", "x:p(95)<1.2.3"} {
-		if _, err := ParseThreshold(text); err == nil || !strings.Contains(err.Error(), "must be like") && !strings.Contains(err.Error(), "not a number") {
-			t.Errorf("%q: %v", text, err)
+	for text, want := range map[string]string{
+		"": "must be like", "http_req_duration": "must be like", "p(95)<1": "must be like", "http_req_duration:p(97)<1": "must be like",
+		"http_req_duration:p(95)<one": "must be like", "http_req_duration:p(95)<1.2.3": "not a number",
+		"nosuch:p(95)<3": "is no metric", "http_req_duration:rate>0.5": "has avg, min, med, max, p(90), p(95), p(99), not rate", "checks:count>1": "has rate, not count",
+	} {
+		if _, err := ParseThreshold(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

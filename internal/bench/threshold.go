@@ -37,11 +37,34 @@ func ParseThreshold(text string) (Threshold, error) {
 	if metric == "" || parts == nil {
 		return Threshold{}, fmt.Errorf("threshold %q: must be like http_req_duration:p(95)<2000, with avg, min, med, max, p(90), p(95), p(99), rate or count", text)
 	}
+	if have := statisticsOf(metric); !slices.Contains(have, parts[1]) {
+		if have == nil {
+			return Threshold{}, fmt.Errorf("threshold %q: %q is no metric of k6's such as http_req_duration, http_req_failed, http_reqs or checks", text, metric)
+		}
+		return Threshold{}, fmt.Errorf("threshold %q: %s has %s, not %s", text, metric, strings.Join(have, ", "), parts[1])
+	}
 	bound, err := strconv.ParseFloat(parts[3], 64)
 	if err != nil {
 		return Threshold{}, fmt.Errorf("threshold %q: %q is not a number", text, parts[3])
 	}
 	return Threshold{Metric: metric, Expression: strings.Join(parts[1:], ""), statistic: parts[1], operator: parts[2], bound: bound}, nil
+}
+
+// statisticsOf returns the figures that one of k6's own metrics has; nil of one that there
+// is not.
+func statisticsOf(metric string) []string {
+	switch metric {
+	case "http_req_blocked", "http_req_connecting", "http_req_tls_handshaking", "http_req_sending", "http_req_waiting",
+		"http_req_receiving", "http_req_duration", "iteration_duration":
+		return []string{"avg", "min", "med", "max", "p(90)", "p(95)", "p(99)"}
+	case "checks", "http_req_failed":
+		return []string{"rate"}
+	case "http_reqs", "iterations", "dropped_iterations", "data_sent", "data_received":
+		return []string{"count", "rate"}
+	case "vus", "vus_max":
+		return []string{"min", "max"}
+	}
+	return nil
 }
 
 // judge notes on each metric the thresholds set on it. One on a figure that the
