@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,8 +115,12 @@ func plainly(err error) error {
 }
 
 func loadFile(k *koanf.Koanf, path string, known []string) error {
-	if _, err := os.Stat(path); err != nil {
+	text, err := os.ReadFile(path)
+	if err != nil {
 		return fmt.Errorf("settings file: %w", err)
+	}
+	if documents := regexp.MustCompile(`(?m)^---(\s|$)`).Split(string(text), -1); len(documents) > 2 || len(documents) == 2 && blankYAML(documents[0]) != "" {
+		return fmt.Errorf("settings file %s: has several YAML documents: put all settings into one", path)
 	}
 	parsed := koanf.New(".")
 	if err := parsed.Load(file.Provider(path), yaml.Parser()); err != nil {
@@ -129,10 +134,17 @@ func loadFile(k *koanf.Koanf, path string, known []string) error {
 			return fmt.Errorf("settings file %s: %s has no value", path, key)
 		}
 	}
-	if err := k.Merge(parsed); err != nil {
-		return fmt.Errorf("settings file %s: %w", path, err)
+	for key, value := range parsed.All() { // nested, or with dots in the names
+		if err := k.Set(key, value); err != nil {
+			return fmt.Errorf("settings file %s: %w", path, err)
+		}
 	}
 	return nil
+}
+
+// blankYAML is a text without comments and space.
+func blankYAML(text string) string {
+	return strings.TrimSpace(regexp.MustCompile(`(?m)^\s*#.*$`).ReplaceAllString(text, ""))
 }
 
 // variable names the environment variable of a setting.

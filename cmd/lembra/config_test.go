@@ -46,6 +46,14 @@ func TestConfigOrder(t *testing.T) {
 	}
 }
 
+// A setting may be written as the README and the help name it.
+func TestDottedNames(t *testing.T) {
+	c, err := load(t, "# all of it\n---\nlimits.batch_max: 7\nlimits:\n  page_max: 8\n", nil)
+	if err != nil || c.Limits.BatchMax != 7 || c.Limits.PageMax != 8 {
+		t.Errorf("%+v, %v", c.Limits, err)
+	}
+}
+
 // Whatever is wrong is an error that names the setting.
 func TestConfigErrors(t *testing.T) {
 	for _, c := range []struct {
@@ -53,6 +61,7 @@ func TestConfigErrors(t *testing.T) {
 		env  string
 		want string
 	}{
+		{"addr: 127.0.0.1:9\n---\nbogus: 1\n", "", "several YAML documents"},
 		{"adr: x", "", `unknown setting "adr": did you mean "addr"?`},
 		{"limits: {batchmax: 1}", "", `did you mean "limits.batch_max"?`},
 		{"log: debug", "", `unknown setting "log"`},
