@@ -209,3 +209,34 @@ func TestPatchWaitsForTheDisk(t *testing.T) {
 		_ = e.Delete(t.Context(), tenant(acme), "a", "x", 0)
 	}
 }
+
+// Writes that wait are bounded for all agents together, too, whether or not somebody still
+// waits for them.
+func TestQueuesAreBounded(t *testing.T) {
+	s := storetest.NewMemory()
+	e := open(t, s, func(o *engine.Options) { o.QueueMax = 10 })
+	held, release := s.Hold()
+	memories := make([]lembra.MemorizeRequest, 10)
+	send := func(agent int) (refused bool) {
+		for i := range memories {
+			memories[i] = lembra.MemorizeRequest{AgentID: fmt.Sprint("a", agent), Content: "a word"}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return lembra.CodeOf(e.Memorize(ctx, principal(acme), "", memories)[0].Error) == lembra.CodeOverloaded
+	}
+	for agent := range 8 {
+		send(agent)
+		<-held // it is at work, and waits no more
+	}
+	refused := 0
+	for agent := range 8 {
+		if send(agent) {
+			refused++
+		}
+	}
+	if refused != 4 {
+		t.Errorf("%d of 8 times ten writes were refused while 40 wait, want 4", refused)
+	}
+	release()
+}

@@ -19,6 +19,7 @@ const (
 	appendOpsMax   = 2000
 	appendBytesMax = 8 << 20
 	readChunk      = 1000 // records read at once when a log has grown
+	queuesMax      = 4    // times what may wait for one agent may wait for all together
 	retryWaitMin   = 2 * time.Millisecond
 	retryWaitMax   = 500 * time.Millisecond
 )
@@ -206,6 +207,12 @@ func (e *Engine) submit(ctx context.Context, key agentKey, t *ticket, intents ..
 	defer ws.mu.Unlock()
 	if ws.closed {
 		return nil, errClosed
+	}
+	if most := queuesMax * e.o.QueueMax; ws.queued > 0 && ws.queued+len(ops) > most {
+		return nil, &lembra.Error{
+			Code: lembra.CodeOverloaded, Limit: int64(most), RetryAfter: time.Second,
+			Message: fmt.Sprintf("%d writes already wait, of all agents together: send fewer at once", ws.queued),
+		}
 	}
 	w := ws.byAgent[key]
 	if w == nil {
