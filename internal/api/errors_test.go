@@ -157,3 +157,22 @@ func TestErrorLogIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A client that hangs up is no failure of the server's, and not told as one.
+func TestHangingUpIsNoError(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		l := newLab(t)
+		l.fake.err = &lembra.Error{Code: lembra.CodeUnavailable, Message: "no"}
+		ctx, cancel := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(ctx, "POST", "/memorize", strings.NewReader(memory))
+		r.Header.Set("X-API-Key", keyWrite)
+		if gone {
+			cancel()
+		}
+		l.do(r)
+		cancel()
+		if loud := strings.Contains(l.logs.String(), `"level":"ERROR"`); loud == gone || l.logs.Len() == 0 {
+			t.Errorf("the client is gone: %t, and the log says: %s", gone, l.logs)
+		}
+	}
+}

@@ -240,3 +240,22 @@ func TestQueuesAreBounded(t *testing.T) {
 	}
 	release()
 }
+
+// Who gives a request up has met no deadline.
+func TestGivenUp(t *testing.T) {
+	s := storetest.NewMemory()
+	e := open(t, s)
+	held, release := s.Hold()
+	defer release()
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		<-held
+		cancel()
+	})
+	out := e.Memorize(ctx, principal(acme), "", []lembra.MemorizeRequest{{AgentID: "a", Content: "a word"}})
+	if lembra.CodeOf(out[0].Error) != lembra.CodeUnavailable {
+		t.Errorf("%v", out[0].Error)
+	}
+	group.Wait()
+}
