@@ -19,37 +19,54 @@ type candidate struct {
 	ordinal uint32
 }
 
-// first collects the candidates for the second pass: frequent are the words whose
-// postings are not read.
-func (x *search) first(frequent []word) {
-	x.bind(frequent)
+// first reads the postings of words and the places of pairs, and collects the candidates
+// for the second pass: rest are the words whose postings are not read.
+func (x *search) first(words []word, pairs []pair, rest []word) {
+	x.bind(rest)
 	x.candidates, x.top, x.leaders = x.candidates[:0], x.top[:0], x.leaders[:0]
-	x.parts = sized(x.parts, len(x.memories))
-	for from, to := range x.touchedBlocks {
-		x.look(from, to)
-		x.tick(1 << blockBits)
+	n := len(x.memories)
+	x.parts = sized(x.parts, n+1)
+	x.largest = sized(x.largest, n>>blockBits+1)
+	x.parts[n], x.known, x.looked, x.before = 0, 0, 0, 0
+	for ; len(words) > wordsMax; words = words[wordsMax:] {
+		x.pass(words[:wordsMax], nil, false)
 	}
-	x.lead(frequent)
-	light := frequent[x.weighty:]
-	sessions := x.mostOfSessions(frequent)
+	x.pass(words, pairs, true)
+	x.lead(rest)
+	light := rest[x.weighty:]
+	sessions := x.mostOfSessions(rest)
 	most := x.mostOf(light) - x.mostOfSessions(light)
 	for from, to := range x.touchedBlocks {
 		x.collect(from, to, float32(sessions), float32(most))
-		x.tick(1 << (blockBits - 2))
+	}
+}
+
+// pass reads the postings of words and the places of pairs; last, it looks at each memory as
+// soon as nothing will be added to it any more.
+func (x *search) pass(words []word, pairs []pair, last bool) {
+	n, stride := uint32(len(x.memories)), x.beginWalk(words)
+	for from := uint32(0); from < n; from += stride {
+		to := min(from+stride, n)
+		x.walk(pairs, from, to)
+		if last {
+			x.lookUpTo(x.settledUpTo(to))
+		}
 	}
 }
 
 // touchedBlocks yields the blocks of ordinals that may have hits, from one up to
 // another.
 func (x *search) touchedBlocks(yield func(from, to uint32) bool) {
-	for from := 0; from < len(x.memories); from += 1 << blockBits {
-		if x.query == nil && x.weighty == 0 && !x.blocks[from>>blockBits] {
-			continue
-		}
-		if !yield(uint32(from), uint32(min(from+1<<blockBits, len(x.memories)))) {
+	for from := uint32(0); int(from) < len(x.memories); from += 1 << blockBits {
+		if x.touched(from) && !yield(from, min(from+1<<blockBits, uint32(len(x.memories)))) {
 			return
 		}
 	}
+}
+
+// touched tells whether a block of ordinals may have hits.
+func (x *search) touched(block uint32) bool {
+	return x.query != nil || x.weighty > 0 || x.blocks[block>>blockBits]
 }
 
 // leadMin is how many memories are looked at closely before all others, at least.
@@ -61,56 +78,128 @@ func (x *search) leadMax() int { return max(leadMin, 2*x.TopK) }
 // gone stands for the part of a memory that is not alive, or does not match.
 const gone = -math.MaxFloat32
 
+// lookUpTo looks at the memories before an ordinal that were not looked at yet, by
+// whole blocks.
+func (x *search) lookUpTo(end uint32) {
+	for x.looked < end {
+		to := min(x.looked+1<<blockBits, uint32(len(x.memories)))
+		if to > end {
+			return
+		}
+		if x.touched(x.looked) {
+			x.look(x.looked, to)
+			x.tick(1 << blockBits)
+		} else {
+			x.largest[x.looked>>blockBits] = gone
+		}
+		x.looked = to
+	}
+}
+
 // look works out the parts of the memories from one ordinal to another, which are of
 // one chunk: before their factors, with roughly estimated cosines, and of long ones
 // with the most that their passages may add. Those of the largest become leaders.
 func (x *search) look(from, to uint32) {
 	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from]
-	memories, parts, bounded := x.memories[from:][:len(docs)], x.parts[from:][:len(docs)], x.most[:len(docs)]
-	x.rough(from, to)
-	above := x.above[:len(docs)+2]
-	share := float32(0)
-	if x.beside {
-		share = besideShare
+	if x.query != nil {
+		x.roughUpTo(to + 1)
+	} else {
+		clear(x.parts[from : to+1])
 	}
-	weight, offset := float32(x.vectorWeight), float32(x.mean-x.center)
-	before, here := positive(above[0]), positive(above[1])
+	if x.s.scattered > 0 {
+		x.above[0] = x.before
+		copy(x.above[1:], x.parts[from:to+1])
+	}
 	if x.weighty > 0 {
 		x.bound(from, docs)
 	}
+	all := x.sum(from, docs)
 	special := uint32(scattered)
 	if x.asking {
 		special |= answers
 	}
-	session, sessionPart := uint32(dead), float32(gone)
-	most, least := float32(x.factorMost), x.leastLeading()
+	if all.marks&special != 0 || all.longest >= stretchesMax {
+		for i := range docs {
+			if d := &docs[i]; d.session != dead && (d.place&special != 0 || d.tokens >= stretchesMax) {
+				part := &x.parts[from+uint32(i)]
+				*part += x.special(from+uint32(i), d)
+				all.largest = max(all.largest, *part)
+			}
+		}
+	}
+	x.largest[from>>blockBits] = all.largest
+	if all.largest*float32(x.factorMost) > x.leastLeading() {
+		x.follow(from, docs)
+	}
+}
+
+// A sum adds up what is known of memories. It needs the weight of a cosine, what is added to
+// it before, the share that a memory has of those beside it, where they are above the mean,
+// and how much that is of the one before the first. It finds the largest part, and the marks
+// of all memories and the most terms of one.
+type sum struct {
+	weight, offset, share, before float32
+	largest                       float32
+	marks, longest                uint32
+}
+
+// sum adds up what is known of the memories of a block: their parts take the places of what
+// is roughly known of the cosines.
+func (x *search) sum(from uint32, docs []doc) sum {
+	s := sum{weight: float32(x.vectorWeight), offset: float32(x.mean - x.center), before: x.before, largest: gone}
+	if x.beside {
+		s.share = besideShare
+	}
+	parts, memories, bounded := x.parts[from:][:len(docs)+1], x.memories[from:][:len(docs)], x.most[:len(docs)]
+	done := s.eights(parts, memories, bounded, docs, x.sessions, &x.stretches)
+	s.ones(parts[done:], memories[done:], bounded[done:], docs[done:], x.sessions, &x.stretches)
+	x.before = s.before
+	return s
+}
+
+// ones sums up one memory after the other. It calls nothing, so that all is in registers.
+func (s *sum) ones(parts, memories, bounded []float32, docs []doc, sessions []cell, stretches *[stretchesMax]float32) {
+	memories, bounded = memories[:len(docs)], bounded[:len(docs)]
+	weight, offset, share := s.weight, s.offset, s.share
+	before, above, here := s.before, parts[0], positive(parts[0])
+	largest, marks, longest := s.largest, s.marks, s.longest
+	session, ofSession := uint32(dead), float32(gone)
 	for i := range docs {
 		d := &docs[i]
 		if d.session != session {
-			session, sessionPart = d.session, gone
+			session, ofSession = d.session, gone
 			if session != dead {
-				sessionPart = x.sessions[session].sum
+				ofSession = sessions[session].sum
 			}
 		}
-		behind := positive(above[i+2])
-		part := weight*(offset+above[i+1]+share*(before+behind)) + memories[i].sum + bounded[i] + sessionPart
-		before, here = here, behind
-		if d.tokens > longTerms {
-			part += memories[i].sum * x.stretch(d.tokens)
-		}
-		o := from + uint32(i)
-		if d.place&special != 0 {
-			part += x.special(o, d)
-		}
+		next := parts[i+1]
+		behind := positive(next)
+		part := weight*(offset+above+share*(before+behind)) + memories[i]*(1+stretches[min(d.tokens, stretchesMax-1)]) + bounded[i] + ofSession
+		before, above, here = here, next, behind
 		parts[i] = part
+		if part > largest {
+			largest = part
+		}
+		marks |= d.place
+		longest = max(longest, d.tokens)
+	}
+	s.before, s.largest, s.marks, s.longest = before, largest, marks, longest
+}
+
+// follow makes those of a block of memories leaders whose parts are large enough.
+func (x *search) follow(from uint32, docs []doc) {
+	parts := x.parts[from:][:len(docs)]
+	most, least := float32(x.factorMost), x.leastLeading()
+	for i, part := range parts {
 		if part*most <= least {
 			continue
 		}
+		o := from + uint32(i)
 		if !x.match.all && !x.match.matches(o) || !x.lexical && *x.s.vectors.first.at(o) == none {
 			parts[i] = gone // does not match, or has nothing to compare it by
 			continue
 		}
-		if v := part * float32(x.factor(o, d)); v > least {
+		if v := part * float32(x.factor(o, &docs[i])); v > least {
 			x.top = keepLargest(x.top, x.leadMax(), v)
 			x.leaders = append(x.leaders, leader{candidate: candidate{ordinal: o}, refined: v})
 			least = x.leastLeading()
@@ -118,18 +207,19 @@ func (x *search) look(from, to uint32) {
 	}
 }
 
-// special is what few memories have beside what look gives all: answers their share of what
-// is asked, and those of scattered sessions what is beside them there instead of by the
-// ordinals.
+// special is what few memories have beside what all are given: answers their share of what
+// is asked, those of scattered sessions what is beside them there instead of by the
+// ordinals, and very long ones what there is no table for.
 func (x *search) special(o uint32, d *doc) (part float32) {
-	if d.session == dead {
-		return 0
-	}
 	if x.answers(d) {
-		part += answerWeight * x.asked[x.before(o, d)].sum
+		part += answerWeight * x.asked[x.asker(o, d)].sum
 	}
 	if x.query != nil && x.beside && d.place&scattered != 0 {
-		part += float32(x.vectorWeight) * (x.roughBesides(d) - besideShare*x.roughByOrdinal(o))
+		at := o&(1<<blockBits-1) + 1
+		part += besideShare * float32(x.vectorWeight) * (x.roughBesides(d) - positive(x.above[at-1]) - positive(x.above[at+1]))
+	}
+	if d.tokens >= stretchesMax {
+		part += x.memories[o] * (x.stretch(d.tokens) - x.stretches[stretchesMax-1])
 	}
 	return part
 }
@@ -157,7 +247,7 @@ func (x *search) lead(frequent []word) {
 		if l.refined < x.top[0] {
 			continue
 		}
-		if c, ok := x.known(l.ordinal, x.s.docs.at(l.ordinal)); ok {
+		if c, ok := x.candidate(l.ordinal, x.s.docs.at(l.ordinal)); ok {
 			leading = append(leading, leader{c, x.withDense(c, frequent)})
 		}
 	}
@@ -251,16 +341,16 @@ func (x *search) denseParts(o uint32, frequent []word) float32 {
 	return sum
 }
 
-// known returns a memory as a candidate; false where nothing speaks for it.
-func (x *search) known(o uint32, d *doc) (candidate, bool) {
-	part, more := x.memories[o].sum, float32(0)
+// candidate returns a memory as a candidate; false where nothing speaks for it.
+func (x *search) candidate(o uint32, d *doc) (candidate, bool) {
+	part, more := x.memories[o], float32(0)
 	if d.tokens > longTerms {
 		more = part * x.stretch(d.tokens)
 	}
 	if d.session != 0 {
 		part += x.sessions[d.session].sum
 		if x.answers(d) {
-			part += answerWeight * x.asked[x.before(o, d)].sum
+			part += answerWeight * x.asked[x.asker(o, d)].sum
 		}
 	}
 	ok := part > 0
@@ -289,6 +379,10 @@ func (x *search) collect(from, to uint32, sessions, most float32) {
 	extra := float32(x.recencyWeight + x.importanceWeight)
 	rough, fine := float32(x.roughDoubt())+sessions, float32(x.doubt())+sessions
 	enough := x.enough(rough+most, least-extra)
+	if x.largest[from>>blockBits] < enough {
+		return
+	}
+	x.tick(1 << (blockBits - 2))
 	light, weighty := x.bounds[x.weighty:], x.bounds[:x.weighty]
 	docs := x.s.docs.chunks[from>>chunkBits][from&chunkMask:][:to-from]
 	for i, part := range x.parts[from:to] {
@@ -306,7 +400,7 @@ func (x *search) collect(from, to uint32, sessions, most float32) {
 		if max(part, part*factor)+max(1, factor)*(rough+open)+extra < least {
 			continue
 		}
-		c, ok := x.known(o, d)
+		c, ok := x.candidate(o, d)
 		open += fine + x.boundOf(o, d, weighty)
 		if !ok && (!x.lexical || open == 0) || c.part+c.factor*open < least {
 			continue

@@ -102,7 +102,7 @@ func (s *Shelf) post(t *term, ordinal, tf uint32) {
 	d := dense{}
 	var r reader
 	r.reset(&s.postings, t)
-	for n := r.fill(); n > 0; n = r.fill() {
+	for n := r.fill(0); n > 0; n = r.fill(0) {
 		for i, o := range r.ordinals[:n] {
 			d.set(o, r.tfs[i])
 		}

@@ -8,26 +8,21 @@ import (
 // exact tells that all vectors are compared at full precision.
 func (x *search) exact() bool { return x.s.vectors.owners.n <= x.s.tuning.exactVectors }
 
-// rough estimates how far the cosines of the memories from one ordinal to another, which
-// are of one chunk, are above the mean, by the signs of the query's vector alone: into
-// x.above, which has the one before the first and the one behind the last, too. Of a
-// memory without vectors it says 0.
+// roughUpTo estimates how far the cosines of the memories before an ordinal are above the
+// mean, by the signs of the query's vector alone, into x.parts. Of a memory without vectors
+// it says 0.
+func (x *search) roughUpTo(end uint32) {
+	for n := uint32(len(x.memories)); x.known < min(end, n); {
+		to := min(x.known+1<<blockBits, n)
+		x.rough(x.known, to)
+		x.known = to
+	}
+}
+
+// rough is roughUpTo for the memories from one ordinal to another, which are of one chunk.
 func (x *search) rough(from, to uint32) {
-	if x.query == nil {
-		x.above = sized(x.above, int(to-from)+2)
-		clear(x.above)
-		return
-	}
 	firsts := x.s.vectors.first.chunks[from>>chunkBits][from&chunkMask:][:to-from]
-	x.above = sized(x.above, len(firsts)+2)
-	x.above[0], x.above[len(firsts)+1] = 0, 0
-	if from > 0 {
-		x.above[0] = x.roughlyAbove(from - 1)
-	}
-	if to < x.s.docs.n {
-		x.above[len(firsts)+1] = x.roughlyAbove(to)
-	}
-	above := x.above[1 : len(firsts)+1]
+	above := x.parts[from:to]
 	for i := 0; i < len(firsts); {
 		first, n := firsts[i], 1
 		if first == none {
@@ -53,21 +48,16 @@ func (x *search) rough(from, to uint32) {
 	}
 }
 
-// roughByOrdinal adds up what x.above has, where it is positive, of those beside a memory
-// by their ordinals. The memory is of the block at hand.
-func (x *search) roughByOrdinal(o uint32) float32 {
-	at := o&(1<<blockBits-1) + 1
-	return positive(x.above[at-1]) + positive(x.above[at+1])
-}
-
-// roughBesides is what those beside a memory say, in a session whose ordinals do not
-// simply follow each other.
+// roughBesides adds up what is roughly known, where it is positive, of those beside a memory
+// in its session.
 func (x *search) roughBesides(d *doc) (sum float32) {
 	var pair [2]uint32
 	for _, o := range x.nextTo(d, &pair) {
-		sum += positive(x.roughlyAbove(o))
+		if first := *x.s.vectors.first.at(o); first != none {
+			sum += positive(x.roughly(o, first))
+		}
 	}
-	return besideShare * sum
+	return sum
 }
 
 // positive returns a float, 0 where it is negative, without a branch.
@@ -95,7 +85,7 @@ func (x *search) roughRun(first uint32, above []float32) {
 		copy(above, x.precise[first:])
 		return
 	}
-	x.touched |= x.s.vectors.rough(x.query, first, float32(x.mean), above)
+	x.s.vectors.rough(x.query, first, float32(x.mean), above)
 }
 
 // roughly is rough for one memory, with vectors from the slot first on.
@@ -111,13 +101,6 @@ func (x *search) roughly(o, first uint32) float32 {
 		first += uint32(len(above))
 	}
 	return most
-}
-
-func (x *search) roughlyAbove(o uint32) float32 {
-	if first := *x.s.vectors.first.at(o); first != none {
-		return x.roughly(o, first)
-	}
-	return 0
 }
 
 // fine estimates how far the cosine of a memory is above the mean; 0 where it has no

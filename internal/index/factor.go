@@ -57,8 +57,8 @@ func (x *scorer) explainFactor(o uint32, d *doc, sum float64, e *lembra.Explanat
 	}
 }
 
-// before returns the memory before one in its session.
-func (x *search) before(o uint32, d *doc) uint32 {
+// asker returns the memory before one in its session.
+func (x *search) asker(o uint32, d *doc) uint32 {
 	if d.place&scattered == 0 {
 		return o - 1
 	}

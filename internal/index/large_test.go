@@ -27,7 +27,7 @@ func checkLarge(t *testing.T, scattered bool) {
 	t.Helper()
 	tuning := defaultTuning()
 	tuning.errorsTrusted = 1e6 // compare all that the codes leave in doubt
-	tuning.denseMin = 256
+	tuning.denseMin, tuning.stride = 256, 300
 	w := newWorld(tuning, lembra.Int8)
 	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.05, 1, 4999)

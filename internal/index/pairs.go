@@ -22,11 +22,16 @@ func (p *pair) value(count uint32) float64 { return p.weight * float64(count) / 
 
 // count returns how often a memory has the pair.
 func (p *pair) count(ordinal uint32) uint32 {
-	i, ok := slices.BinarySearchFunc(p.found, ordinal, func(o occurrence, ordinal uint32) int { return cmp.Compare(o.ordinal, ordinal) })
-	if !ok {
-		return 0
+	if i := p.place(ordinal); i < len(p.found) && p.found[i].ordinal == ordinal {
+		return p.found[i].count
 	}
-	return p.found[i].count
+	return 0
+}
+
+// place returns where in found a memory is, or would be.
+func (p *pair) place(ordinal uint32) int {
+	i, _ := slices.BinarySearchFunc(p.found, ordinal, func(o occurrence, ordinal uint32) int { return cmp.Compare(o.ordinal, ordinal) })
+	return i
 }
 
 // A pairing is what was found of a query's pairs in one shelf, as long as that
@@ -92,7 +97,7 @@ func (f *follower) follow(first, second []uint32) (found []occurrence) {
 	f.at = f.at[:0]
 	for _, id := range rarer {
 		f.reader.reset(&f.s.postings, f.s.terms.at(id))
-		for n := f.reader.fill(); n > 0; n = f.reader.fill() {
+		for n := f.reader.fill(0); n > 0; n = f.reader.fill(0) {
 			f.at = append(f.at, f.reader.ordinals[:n]...)
 		}
 	}
@@ -145,7 +150,7 @@ func (f *follower) both(terms []uint32) {
 		}
 		i := 0
 		f.reader.reset(&f.s.postings, t)
-		for n := f.reader.fill(); n > 0 && i < len(f.at); n = f.reader.fill() {
+		for n := f.reader.fill(0); n > 0 && i < len(f.at); n = f.reader.fill(0) {
 			for _, o := range f.reader.ordinals[:n] {
 				for i < len(f.at) && f.at[i] < o {
 					i++
@@ -199,21 +204,23 @@ func pairIDF(n, df uint64) float64 {
 	return math.Log1p(float64(n) / float64(df))
 }
 
-// spreadPairs adds the pairs' weights to their memories and neighbours.
-func (x *search) spreadPairs() {
-	for i := range x.pairs {
-		p := &x.pairs[i]
-		for _, o := range p.found {
-			v := p.value(o.count)
-			alone := [1]uint32{o.ordinal}
-			members, at := x.reached(&alone, x.s.docs.at(o.ordinal))
-			for k, m := range members {
-				if share := x.shares[k-at+reachBefore]; share > 0 {
-					x.memories[m].add(p.number, float32(v*share))
-					x.blocks[m>>blockBits] = true
-				}
-			}
-			x.tick(1)
+// spreadPair adds a pair's weights to the memories of a stride, whose neighbours may have
+// it.
+func (x *search) spreadPair(p *pair, from, to uint32) {
+	at := p.place(max(from, reachBehind) - reachBehind)
+	for _, o := range p.found[at:] {
+		if o.ordinal >= to+reachBefore {
+			break
 		}
+		v := p.value(o.count)
+		alone := [1]uint32{o.ordinal}
+		members, at := x.reached(&alone, x.s.docs.at(o.ordinal))
+		for k, m := range members {
+			if share := x.shares[k-at+reachBefore]; share > 0 {
+				x.cell(m, from).add(p.number, float32(v*share))
+				x.blocks[m>>blockBits] = true
+			}
+		}
+		x.tick(1)
 	}
 }

@@ -87,10 +87,11 @@ func (r *reader) load(addr uint32) {
 	r.level = nextLevel(r.level)
 }
 
-// fill reads the next postings into ordinals and tfs and returns how many.
-func (r *reader) fill() int {
-	n, buf, last := 0, r.buf, r.last
-	count := int(min(r.left, postingsBuf))
+// fill reads the next postings into ordinals and tfs, behind the first kept of these, and
+// returns how many there are then.
+func (r *reader) fill(kept int) int {
+	n, buf, last := kept, r.buf, r.last
+	count := kept + int(min(r.left, uint32(postingsBuf-kept)))
 	for ; n < count; n++ {
 		if len(buf) == 0 || buf[0] == 0 {
 			r.load(binary.LittleEndian.Uint32(r.link))
@@ -121,6 +122,6 @@ func (r *reader) fill() int {
 		r.ordinals[n], r.tfs[n] = last-1, tf
 	}
 	r.buf, r.last = buf, last
-	r.left -= uint32(count)
+	r.left -= uint32(count - kept)
 	return n
 }

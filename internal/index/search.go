@@ -25,14 +25,17 @@ type search struct {
 
 	// memories and sessions hold the parts of scores, by ordinal and session;
 	// blocks tells which blocks of memories have any, used which sessions.
-	// asked is what the words say in memories that ask. padded is memories with room on
-	// either side for what is near; reach holds the shares that those near have of a memory,
-	// by how many stand before and behind it in its session, 0 for those of another.
-	memories, asked, sessions []cell
-	padded                    []cell
-	reach                     [reachBefore + 1][reachBehind + 1][windowMax]float32
-	blocks                    []bool
-	used                      []uint32
+	// asked is what the words say in memories that ask.
+	memories        []float32
+	asked, sessions []cell
+	blocks          []bool
+	used            []uint32
+	// cells are of the memories of a stride, with room on either side for what is near;
+	// reach holds the shares that those near have of a memory, by how many stand before and
+	// behind it in its session, 0 for those of another.
+	cursors []cursor
+	cells   []cell
+	reach   [reachBefore + 1][reachBehind + 1][windowMax]float32
 	// counts and counted are one term's occurrences by session.
 	counts  []uint32
 	counted []uint32
@@ -48,26 +51,28 @@ type search struct {
 	masks    [1 << blockBits]uint16
 	short    [1 << blockBits / 4]bool
 
-	// above is of a block: how far the rough estimates of the cosines are above the mean.
-	above []float32
 	// precise is how far the cosines themselves are above the mean, by slot, where all
 	// vectors are compared at full precision.
 	precise []float32
-	// touched is of memory that is read only to have it at hand.
-	touched uint64
-	// parts is what is roughly known of scores, by ordinal.
-	parts      []float32
-	candidates []candidate
+	// parts is what is roughly known of scores, by ordinal: of the memories up to known
+	// how far their cosines are above the mean, of those up to looked the whole. before is
+	// how far the cosine of the last of these is, 0 where it is below; above is of a block, the one before and
+	// the one behind, where sessions are scattered. largest are the largest parts of blocks.
+	parts         []float32
+	known, looked uint32
+	before        float32
+	above         [1<<blockBits + 2]float32
+	largest       []float32
+	candidates    []candidate
 	// leaders are the memories with the largest of the parts, top is a heap of these;
 	// led are the ordinals of those that are scored already.
 	leaders []leader
 	top     []float32
 	led     []uint32
 	// floor is a score that TopK memories reach.
-	floor  float64
-	hits   []Hit
-	reader reader
-	work   Work
+	floor float64
+	hits  []Hit
+	work  Work
 }
 
 const (
@@ -112,6 +117,7 @@ func (x *search) reset(s *Shelf, q *Query, f *Frequencies) {
 	x.match = s.matcher(&q.Match)
 	x.work, x.yields, x.floor, x.weighty = Work{}, 0, -math.MaxFloat32, 0
 	x.hits = make([]Hit, 0, min(q.TopK, s.living)+1)
+	x.memories = sized(x.memories, int(s.docs.n))
 	x.beginReach()
 	if x.asking {
 		x.asked = sized(x.asked, int(s.docs.n))
@@ -157,6 +163,7 @@ func (x *search) clear() {
 		x.sessions[id] = cell{}
 	}
 	x.used = x.used[:0]
+	clear(x.cursors)
 }
 
 func (x *search) find() {
@@ -171,23 +178,20 @@ func (x *search) find() {
 	frequent := len(x.words)
 	if x.lexical {
 		frequent = x.split()
-		for i := range x.words[:frequent] {
-			x.walk(&x.words[i])
-		}
-		x.spreadPairs()
 	}
 	if x.query != nil && x.exact() {
 		x.compareAll()
 	}
 	rest := x.words[frequent:]
-	x.first(rest)
+	x.first(x.words[:frequent], x.pairs, rest)
 	for len(rest) > 0 && !x.settled(rest) {
 		// Of what dense terms could add, half or more goes.
-		for half := x.mostOf(rest) / 2; len(rest) > 0 && x.mostOf(rest) > half; rest = rest[1:] {
-			x.walk(&rest[0])
+		n := 0
+		for half := x.mostOf(rest) / 2; n < len(rest) && x.mostOf(rest[n:]) > half; n++ {
 			x.weighty = max(0, x.weighty-1)
 		}
-		x.first(rest)
+		x.first(rest[:n], nil, rest[n:])
+		rest = rest[n:]
 	}
 	x.refine(rest)
 	x.second(rest)

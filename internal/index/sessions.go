@@ -10,7 +10,8 @@ import (
 type session struct {
 	members []uint32
 	tokens  uint64
-	// The ordinals of the members are within least and most.
+	// The ordinals of the members are within least and most, which are members where the
+	// session is not scattered.
 	least, most uint32
 	// scattered is true where they do not simply follow each other.
 	scattered bool
@@ -102,8 +103,11 @@ func (s *Shelf) leave(ordinal uint32, own []uint32) {
 	at := d.position()
 	x.members = slices.Delete(x.members, at, at+1)
 	s.seat(x, at, at == 0 || at == len(x.members))
-	if len(x.members) == 0 {
+	switch {
+	case len(x.members) == 0:
 		s.sessionCount--
+	case !x.scattered:
+		x.least, x.most = x.members[0], x.members[len(x.members)-1]
 	}
 	x.tokens -= uint64(d.tokens)
 	s.sessionTokens -= uint64(d.tokens)

@@ -160,13 +160,16 @@ type tuning struct {
 	// errorsTrusted is how many standard deviations a cosine that is estimated
 	// from a code is trusted not to be off.
 	errorsTrusted float64
+	// stride is the number of memories that are added to at a time: few enough that these,
+	// and what is read for them, stay in the processor's cache.
+	stride uint32
 	// yieldEvery is how many postings, memories or vectors are looked at between
 	// two yields.
 	yieldEvery int
 }
 
 func defaultTuning() tuning {
-	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2.5, yieldEvery: 1 << 15}
+	return tuning{exactVectors: 2048, smallSession: 64, denseMin: 4096, denseWeight: 0.1, postingsPerCandidate: 24, smallDomain: 1024, errorsTrusted: 2.5, stride: 1 << 11, yieldEvery: 1 << 15}
 }
 
 // Model names the model whose vectors the shelf keeps.

@@ -464,7 +464,7 @@ func compareExplained(t testingT, q *Query, h Hit, want []Hit, tolerance float64
 // tunings are those of production and ones under which small data goes the way
 // of large data.
 func tunings() map[string]tuning {
-	large := tuning{exactVectors: 0, smallSession: 2, denseMin: 1, denseWeight: 0.9, postingsPerCandidate: 0, smallDomain: 0, errorsTrusted: 1e6}
+	large := tuning{exactVectors: 0, smallSession: 2, denseMin: 1, denseWeight: 0.9, postingsPerCandidate: 0, smallDomain: 0, errorsTrusted: 1e6, stride: 5}
 	again := large // the postings of dense terms are read after all
 	again.postingsPerCandidate = 1 << 20
 	weighty := large // all dense terms have bounds

@@ -315,35 +315,34 @@ func (v *vectors) prepare(e *lembra.Embedding) *queryVector {
 
 // rough writes how far the cosines of slots from first on are above a mean, as the signs
 // of the query's vector alone tell: a third of the work of estimate, for an error half as
-// large again. All are of one chunk of the codes. What it returns says nothing: it is of
-// memory that had to be read.
-func (v *vectors) rough(q *queryVector, first uint32, mean float32, above []float32) (touched uint64) {
+// large again. All are of one chunk of the codes.
+func (v *vectors) rough(q *queryVector, first uint32, mean float32, above []float32) {
 	w := v.codes.width
 	codes := v.codes.chunks[first>>rowBits][int(first&rowMask)*w:][:len(above)*w]
 	factors := v.factors.chunks[first>>chunkBits][first&chunkMask:][:len(above)]
-	// One load a line of the cache, and nothing else: so the processor waits for many
-	// of them at once.
-	for i := 0; i < len(codes); i += 8 {
-		touched |= codes[i]
-	}
-	signs, size := q.planes[queryPlanes-1], int32(64*w)
+	signs := q.planes[queryPlanes-1]
 	if w == 4 {
 		signs := (*[4]uint64)(signs)
-		step := q.signStep
-		for i, factor := range factors {
-			above[i] = step*float32(size-2*int32(apart256((*[4]uint64)(codes), signs)))*factor - mean
-			codes = codes[4:]
-		}
-		return touched
+		done := rough256(above, factors, codes, signs, q.signStep, mean)
+		one256(above[done:], factors[done:], codes[4*done:], signs, q.signStep, mean)
+		return
 	}
 	for i := range above {
 		apart := 0
 		for j, c := range codes[i*w : (i+1)*w] {
 			apart += bits.OnesCount64(c ^ signs[j])
 		}
-		above[i] = q.signStep*float32(size-2*int32(apart))*factors[i] - mean
+		above[i] = q.signStep*float32(int32(64*w)-2*int32(apart))*factors[i] - mean
 	}
-	return touched
+}
+
+// one256 is rough for codes of 256 bits.
+func one256(above, factors []float32, codes []uint64, signs *[4]uint64, step, mean float32) {
+	factors = factors[:len(above)]
+	for i := range above {
+		above[i] = step*float32(256-2*int32(apart256((*[4]uint64)(codes), signs)))*factors[i] - mean
+		codes = codes[4:]
+	}
 }
 
 // estimate returns the estimated cosine of a slot.
