@@ -45,10 +45,7 @@ func mixed(t *testing.T, short bool) *Shelf {
 		apply(t, s, i+1, p)
 	}
 	for i := uint64(5); i < 5000; i += 50 {
-		gone := &record.Record{Number: 5001 + i, Body: &record.Record_Tombstone{Tombstone: &record.Tombstone{Of: i}}}
-		if err := s.Apply(gone); err != nil {
-			t.Fatal(err)
-		}
+		bury(t, s, 5001+i, i)
 	}
 	return s
 }

@@ -41,6 +41,14 @@ func apply(t *testing.T, s *Shelf, number uint64, p *record.Put) {
 	}
 }
 
+// bury applies a tombstone of a version.
+func bury(t *testing.T, s *Shelf, number, of uint64) {
+	t.Helper()
+	if err := s.Apply(&record.Record{Number: number, Body: &record.Record_Tombstone{Tombstone: &record.Tombstone{Of: of}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func words(terms ...string) []text.Word {
 	var all []text.Word
 	for _, t := range terms {

@@ -49,9 +49,7 @@ func TestStrides(t *testing.T) {
 		slices.Reverse(last)
 		for _, of := range append(last, sessions[i][:i%2]...) {
 			number++
-			if err := s.Apply(&record.Record{Number: number, Body: &record.Record_Tombstone{Tombstone: &record.Tombstone{Of: of}}}); err != nil {
-				t.Fatal(err)
-			}
+			bury(t, s, number, of)
 		}
 	}
 	if s.scattered > 0 {
@@ -126,9 +124,7 @@ func TestSessionsAcrossStrides(t *testing.T) {
 		}
 		if gone != "" {
 			number++
-			if err := s.Apply(&record.Record{Number: number, Body: &record.Record_Tombstone{Tombstone: &record.Tombstone{Of: of}}}); err != nil {
-				t.Fatal(err)
-			}
+			bury(t, s, number, of)
 		}
 		if s.scattered > 0 {
 			t.Fatalf("%d memories are of scattered sessions", s.scattered)
