@@ -17,7 +17,8 @@ import (
 // It remembers words it has seen, as stemming costs most. A word has two slots, by
 // its hash: a new one takes the first and moves who was there to the second. So
 // the cache needs no lock (a race loses a word, no more), and it is bounded at some
-// 18 MB.
+// 20 MB of words of up to 36 bytes, and 60 MB of longer ones; 20 MB more with a
+// Featurizer.
 type Analyzer struct {
 	englishIrregular    map[string]string
 	portugueseIrregular map[string]string
@@ -98,8 +99,10 @@ func (r *Reading) Document(occurredAt time.Time) (terms string) {
 // with a Featurizer. They must not be changed, and are valid until the next ones.
 func (r *Reading) Features(yield func([]uint16) bool) {
 	for _, e := range r.entries {
-		features := e.features[:e.featureCount]
-		if len(features) == 0 {
+		var features []uint16
+		if e.features != nil {
+			features = e.features[:e.featureCount]
+		} else {
 			r.features = r.analyzer.features(r.features[:0], e.word(), e.anyStop())
 			features = r.features
 		}

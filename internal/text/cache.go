@@ -8,18 +8,18 @@ import (
 )
 
 // cacheWords is how many words an Analyzer remembers at most; a power of two.
-const cacheWords = 1 << 17
+const cacheWords = 1 << 18
 
-// An entry is all that is to know about a word. It never changes. It fills two lines
-// of the processor's cache and points to nothing, but for few words: reading many is
-// what analysis costs.
+// An entry is all that is to know about a word. It never changes. It fills a line of
+// the processor's cache and points to nothing, but for few words and what a Featurizer
+// says: reading many is what analysis costs.
 type entry struct {
 	// rest holds what does not fit; nil for most words.
 	rest *rest
-	// features are the first featureCount ones, those of the Featurizer; none
-	// where there are too many to remember.
-	features [40]uint16
-	text     [24]byte
+	// features has first the featureCount ones of the Featurizer; nil where there are
+	// too many to remember.
+	features *[featuresMax]uint16
+	text     [36]byte
 	points   wordPoints
 	// length is the word's in text; 0 where it is in rest.
 	length       uint8
@@ -31,6 +31,8 @@ type entry struct {
 	// cut is how much of the word is its term, by language.
 	cut [Portuguese + 1]uint8
 }
+
+const featuresMax = 40
 
 // A rest holds what does not fit an entry.
 type rest struct {
@@ -71,7 +73,8 @@ func (a *Analyzer) newEntry(word []byte) *entry {
 		e.stop |= 1 << Portuguese
 	}
 	if a.features != nil {
-		if f := a.features(nil, word, e.anyStop()); len(f) <= len(e.features) {
+		if f := a.features(nil, word, e.anyStop()); len(f) <= featuresMax {
+			e.features = new([featuresMax]uint16)
 			e.featureCount = uint8(copy(e.features[:], f))
 		}
 	}
@@ -152,7 +155,7 @@ func (a *Analyzer) fetch(b *batch) {
 	}
 	for _, e := range b.likely[:b.n] {
 		if e != nil {
-			b.touched += e.text[0] + byte(e.features[0])
+			b.touched += e.text[0]
 		}
 	}
 }

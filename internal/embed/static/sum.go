@@ -15,8 +15,8 @@ const (
 	laneMask = 0x00ff00ff00ff00ff
 	signs    = 0x8080808080808080
 	bias     = 128
-	// flushRows is how many biased bytes a lane holds.
-	flushRows = math.MaxUint16 / math.MaxUint8
+	// flushRows is how many bytes, biased or with a sign, a lane holds.
+	flushRows = math.MaxInt16 / bias
 	// block is how many bytes of a row are added before the next row: as many as
 	// their lanes have room in registers.
 	block = 32
@@ -26,10 +26,16 @@ const (
 func (s *sum) add(table []byte, rows []uint16) {
 	for len(rows) > 0 {
 		n := min(len(rows), flushRows)
-		for from := 0; from < Dimension; from += block {
-			s.addBlock(table, rows[:n], from)
+		if !s.addMany(table, rows[:n]) {
+			s.addBlocks(table, rows[:n])
 		}
 		rows = rows[n:]
+	}
+}
+
+func (s *sum) addBlocks(table []byte, rows []uint16) {
+	for from := 0; from < Dimension; from += block {
+		s.addBlock(table, rows, from)
 	}
 }
 

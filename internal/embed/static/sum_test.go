@@ -3,6 +3,7 @@ package static
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,8 +27,11 @@ func TestSum(t *testing.T) {
 		if n := rapid.IntRange(0, 2*flushRows).Draw(t, "equal"); n > flushRows {
 			list = slicesRepeat(list, n)
 		}
-		var got, want sum
+		var got, plain, want sum
 		got.add(table, list)
+		for part := range slices.Chunk(list, flushRows) {
+			plain.addBlocks(table, part)
+		}
 		for _, row := range list {
 			for i, b := range table[int(row)*Dimension : (int(row)+1)*Dimension] {
 				want[i] += int32(int8(b))
@@ -36,7 +40,25 @@ func TestSum(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("sum of %d rows (-want +got):\n%s", len(list), diff)
 		}
+		if diff := cmp.Diff(want, plain); diff != "" {
+			t.Errorf("sum of %d rows in plain Go (-want +got):\n%s", len(list), diff)
+		}
 	})
+}
+
+// A row that the table has not is a panic, and no memory of others.
+func TestSumBounds(t *testing.T) {
+	for _, rows := range [][]uint16{{1}, {0, 65535, 0}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("rows %d of a table of one are added", rows)
+				}
+			}()
+			table := make([]byte, Dimension, 4*Dimension)
+			new(sum).add(table, rows)
+		}()
+	}
 }
 
 // slicesRepeat returns n times one row.
