@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -273,6 +274,33 @@ func TestPatch(t *testing.T) {
 	if len(history) != 2+writers || history[0].Content != "the cat is black" || history[0].Version != 1 {
 		t.Errorf("history of %d versions begins with %+v", len(history), history[0])
 	}
+}
+
+// Goroutines wait for writers with work for a while, and end.
+func TestHands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := open(t, storetest.NewMemory())
+		before := runtime.NumGoroutine()
+		requests := make([]lembra.MemorizeRequest, 100)
+		for i := range requests {
+			requests[i] = lembra.MemorizeRequest{AgentID: fmt.Sprintf("a%d", i), Content: "one of many"}
+		}
+		for i, o := range e.Memorize(t.Context(), principal(acme), "", requests) {
+			if o.Error != nil {
+				t.Fatalf("request %d: %v", i, o.Error)
+			}
+		}
+		synctest.Wait()
+		waiting := runtime.NumGoroutine() - before
+		if waiting < 1 || waiting > len(requests) {
+			t.Errorf("%d goroutines wait after writes of %d agents", waiting, len(requests))
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if waiting := runtime.NumGoroutine() - before; waiting != 0 {
+			t.Errorf("%d goroutines wait long after the last write", waiting)
+		}
+	})
 }
 
 func TestExpiry(t *testing.T) {

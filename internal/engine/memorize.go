@@ -25,6 +25,7 @@ type putIntent struct {
 	chosen bool
 	tries  int
 	answer *record.Put
+	op     *operation // nil: not submitted
 }
 
 func (in *putIntent) frees() bool { return false }
@@ -120,16 +121,16 @@ func (e *Engine) Memorize(ctx context.Context, p lembra.Principal, idempotencyKe
 	if err := e.embedPuts(ctx, intents); err != nil {
 		return failAll(outcomes, err)
 	}
-	ops := e.submitPuts(ctx, p.Tenant, requests, intents, outcomes)
-	for i, op := range ops {
-		if op == nil {
+	e.submitPuts(ctx, p.Tenant, requests, intents, outcomes)
+	for i, in := range intents {
+		if in == nil || in.op == nil {
 			continue
 		}
-		if err := op.outcome(ctx); err != nil {
+		if err := in.op.outcome(ctx); err != nil {
 			outcomes[i].Error = asError(err)
 			continue
 		}
-		a := intents[i].answer
+		a := in.answer
 		outcomes[i].Memorized = &lembra.Memorized{
 			MemoryID: a.MemoryId, TenantID: p.Tenant.ID, AgentID: requests[i].AgentID,
 			EmbeddingModel: a.EmbeddingModel, CreatedAt: record.Time(a.CreatedAtUs),
@@ -149,21 +150,21 @@ func failAll(outcomes []lembra.MemorizeOutcome, err error) []lembra.MemorizeOutc
 
 // submitPuts hands the intents to their agents' writers, in the order of the
 // requests within each agent, and waits for them.
-func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests []lembra.MemorizeRequest, intents []*putIntent, outcomes []lembra.MemorizeOutcome) []*operation {
+func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests []lembra.MemorizeRequest, intents []*putIntent, outcomes []lembra.MemorizeOutcome) {
 	if len(requests) == 1 && intents[0] != nil { // as most have
 		t := newTicket(1)
 		ops, err := e.submit(ctx, agentKey{tenant, requests[0].AgentID}, t, intents[0])
 		if err != nil {
 			outcomes[0].Error = asError(err)
-			return nil
+			return
 		}
+		intents[0].op = &ops[0]
 		t.wait(ctx)
-		return ops
+		return
 	}
-	ops := make([]*operation, len(requests))
 	groups, n := groupByAgent(requests, intents)
 	if n == 0 {
-		return ops
+		return
 	}
 	t := newTicket(n)
 	refused := 0
@@ -172,7 +173,7 @@ func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests 
 		for j, i := range at {
 			group[j] = intents[i]
 		}
-		submitted, err := e.submit(ctx, agentKey{tenant, requests[at[0]].AgentID}, t, group...)
+		ops, err := e.submit(ctx, agentKey{tenant, requests[at[0]].AgentID}, t, group...)
 		if err != nil {
 			refused += len(at)
 			for _, i := range at {
@@ -181,14 +182,13 @@ func (e *Engine) submitPuts(ctx context.Context, tenant lembra.Tenant, requests 
 			continue
 		}
 		for j, i := range at {
-			ops[i] = submitted[j]
+			intents[i].op = &ops[j]
 		}
 	}
 	if refused > 0 && t.left.Add(-int32(refused)) == 0 {
-		return ops
+		return
 	}
 	t.wait(ctx)
-	return ops
 }
 
 // groupByAgent returns the positions of the intents, one list for each agent, and
@@ -280,7 +280,7 @@ func (e *Engine) embedPuts(ctx context.Context, intents []*putIntent) error {
 // that recalls may need, and their cost.
 func (e *Engine) embed(ctx context.Context, puts []*record.Put) error {
 	var texts []string
-	for _, m := range e.models.apart() {
+	for m := range e.models.apart {
 		if texts == nil {
 			texts = make([]string, len(puts))
 			for i, p := range puts {

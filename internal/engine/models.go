@@ -46,16 +46,14 @@ func (m *models) serving() Embedder {
 	return m.configured
 }
 
-// apart are the models that a new memory gets vectors of apart from its analysis.
-func (m *models) apart() []Embedder {
-	var all []Embedder
-	if m.reading == nil {
-		all = append(all, m.configured)
+// apart yields the models that a new memory gets vectors of apart from its analysis.
+func (m *models) apart(yield func(Embedder) bool) {
+	if m.reading == nil && !yield(m.configured) {
+		return
 	}
 	if f := m.former.Load(); f != nil && (*f).Model() != m.configured.Model() {
-		all = append(all, *f)
+		yield(*f)
 	}
-	return all
 }
 
 func (e *Engine) openModels(ctx context.Context) error {
@@ -189,8 +187,8 @@ func (e *Engine) derive(ctx context.Context, log record.LogID, batch []*record.R
 		return err
 	}
 	t.wait(ctx)
-	for _, op := range ops {
-		if err := op.outcome(ctx); err != nil {
+	for i := range ops {
+		if err := ops[i].outcome(ctx); err != nil {
 			return fmt.Errorf("store vectors: %w", err)
 		}
 	}

@@ -74,7 +74,7 @@ func (e *Engine) doAll(ctx context.Context, byAgent map[agentKey][]intent, n int
 	ctx, cancel := context.WithTimeout(ctx, e.o.WriteMax)
 	defer cancel()
 	t := newTicket(n)
-	var all []*operation
+	var all [][]operation
 	var first error
 	for key, intents := range byAgent {
 		ops, err := e.submit(ctx, key, t, intents...)
@@ -85,12 +85,14 @@ func (e *Engine) doAll(ctx context.Context, byAgent map[agentKey][]intent, n int
 			}
 			continue
 		}
-		all = append(all, ops...)
+		all = append(all, ops)
 	}
 	t.wait(ctx)
-	for _, op := range all {
-		if err := op.outcome(ctx); err != nil && first == nil {
-			first = err
+	for _, ops := range all {
+		for i := range ops {
+			if err := ops[i].outcome(ctx); err != nil && first == nil {
+				first = err
+			}
 		}
 	}
 	return first

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,8 +57,11 @@ type writers struct {
 }
 
 // handsMax is how many goroutines wait for the next writer that has work, with
-// the stack that they have grown; further ones end.
-const handsMax = 64
+// the stack that they have grown, for handWaitMax; further ones end.
+const (
+	handsMax    = 1024
+	handWaitMax = 5 * time.Second
+)
 
 func (ws *writers) init() {
 	ws.byAgent = map[agentKey]*writer{}
@@ -82,24 +86,29 @@ func (e *Engine) start(w *writer) {
 	case ws.hands <- w:
 	default:
 		e.writing.Go(func() {
+			timer := time.NewTimer(0)
+			defer timer.Stop()
 			for w != nil {
 				w.run()
-				w = ws.next()
+				w = ws.next(timer)
 			}
 		})
 	}
 }
 
-// next waits for a writer that has work; nil where enough goroutines wait, and
-// when the engine closes.
-func (ws *writers) next() *writer {
+// next waits for a writer that has work; nil where enough goroutines wait, or there
+// is none for long, and when the engine closes.
+func (ws *writers) next(timer *time.Timer) *writer {
 	defer ws.waiting.Add(-1)
 	if ws.waiting.Add(1) > handsMax {
 		return nil
 	}
+	timer.Reset(handWaitMax)
 	select {
 	case w := <-ws.hands:
 		return w
+	case <-timer.C:
+		return nil
 	case <-ws.quit:
 		return nil
 	}
@@ -111,8 +120,8 @@ type writer struct {
 	e     *Engine
 	key   agentKey
 	queue []*operation // guarded by writers.mu
-	// head is the log's end as this writer last saw it; nil: to be read.
-	head *record.Head
+	// head is the log's end as this writer last saw it; zero: to be read.
+	head record.Head
 }
 
 // An intent is what a request wants of a log. Its check runs in the writer,
@@ -194,13 +203,11 @@ func (op *operation) outcome(ctx context.Context) error {
 
 // submit queues intents for an agent's writer, in order and without others in
 // between. The operations are done when their ticket is.
-func (e *Engine) submit(ctx context.Context, key agentKey, t *ticket, intents ...intent) ([]*operation, error) {
+func (e *Engine) submit(ctx context.Context, key agentKey, t *ticket, intents ...intent) ([]operation, error) {
 	deadline, _ := ctx.Deadline()
-	all := make([]operation, len(intents))
-	ops := make([]*operation, len(intents))
+	ops := make([]operation, len(intents))
 	for i, in := range intents {
-		all[i].intent, all[i].deadline, all[i].ticket = in, deadline, t
-		ops[i] = &all[i]
+		ops[i].intent, ops[i].deadline, ops[i].ticket = in, deadline, t
 	}
 	ws := &e.writers
 	ws.mu.Lock()
@@ -225,7 +232,9 @@ func (e *Engine) submit(ctx context.Context, key agentKey, t *ticket, intents ..
 			Message: fmt.Sprintf("%d writes already wait for this agent: send fewer at once, or spread them over more agents", len(w.queue)),
 		}
 	}
-	w.queue = append(w.queue, ops...)
+	for i := range ops {
+		w.queue = append(w.queue, &ops[i])
+	}
 	ws.queued += len(ops)
 	return ops, nil
 }
@@ -345,20 +354,20 @@ func finishAll(ops []*operation, err error) {
 // an append, or to be checked again. An error means that the log could not be
 // read or written now: try again after a pause.
 func (w *writer) round(ctx context.Context, ops []*operation) ([]*operation, error) {
-	if w.head == nil || w.head.Last == 0 || w.head.Erased {
+	if w.head.Last == 0 || w.head.Erased {
 		// Where there is no agent, nothing is looked up: another node may have made it
 		// since.
 		head, err := w.e.o.Log.Head(ctx, w.key.tenant, w.key.agent)
 		if err != nil {
 			return ops, fmt.Errorf("read head: %w", err)
 		}
-		w.head = &head
+		w.head = head
 	}
 	ops, err := w.landed(ctx, ops)
 	if err != nil {
 		return ops, err
 	}
-	v := newView(w.e, *w.head)
+	v := newView(w.e, w.head)
 	n := 0
 	for _, op := range ops {
 		if v.full() {
@@ -402,7 +411,7 @@ func (w *writer) retries(op *operation) bool {
 	if _, answer := errors.AsType[*lembra.Error](op.err); answer {
 		return false
 	}
-	w.head = nil
+	w.head = record.Head{}
 	op.failures++
 	return op.failures < checkFailuresMax
 }
@@ -410,6 +419,9 @@ func (w *writer) retries(op *operation) bool {
 // landed answers operations whose attempt is in the log after all, and returns
 // the others.
 func (w *writer) landed(ctx context.Context, ops []*operation) ([]*operation, error) {
+	if !slices.ContainsFunc(ops, func(op *operation) bool { return op.tried != nil }) {
+		return ops, nil
+	}
 	open := make([]*operation, 0, len(ops))
 	var read attempt // what found was read behind
 	var found map[string]*record.Record
@@ -459,8 +471,7 @@ func (w *writer) append(ctx context.Context, v *view, ops []*operation) ([]*oper
 // advance makes records that are in the log known: to this writer and to the
 // agent's shelf.
 func (w *writer) advance(log record.LogID, records []*record.Record) {
-	head := record.HeadOf(log, records[len(records)-1])
-	w.head = &head
+	w.head = record.HeadOf(log, records[len(records)-1])
 	w.e.shelves.applied(log, records)
 }
 
@@ -494,7 +505,7 @@ func (w *writer) readOnly(ops []*operation, cause error) []*operation {
 // beginning and recognises records by their write ids. Operations that are in
 // it, or need nothing of it, are answered.
 func (w *writer) settle(ctx context.Context, v *view, ops []*operation, cause error) ([]*operation, error) {
-	w.head = nil // whatever stands there is read anew
+	w.head = record.Head{} // whatever stands there is read anew
 	found, err := w.readBehind(ctx, v.log, v.after)
 	if err != nil {
 		markTried(ops, v)

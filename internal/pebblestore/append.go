@@ -170,17 +170,15 @@ type appending struct {
 	batch   *pebble.Batch
 	head    record.Head // after the append
 
-	// value is scratch: Pebble copies what it is given.
-	value   []byte
+	living  []bool                    // which of the records are of living memories
+	ended   map[uint64]bool           // earlier records of memories that live no more
 	stubs   map[uint64]*record.Record // what is left of records of this append
-	living  map[uint64]bool           // what changed: true is of this append
 	derived map[uint64][]uint64       // of → numbers of derived records of this append
 	users   map[string]bool           // entered
 }
 
 func (a *appending) build(ctx context.Context) error {
-	a.stubs = make(map[uint64]*record.Record)
-	a.living = make(map[uint64]bool, len(a.records))
+	a.living = make([]bool, len(a.records))
 	for _, r := range a.records {
 		var err error
 		switch body := r.Body.(type) {
@@ -198,9 +196,9 @@ func (a *appending) build(ctx context.Context) error {
 			return fmt.Errorf("record %d: %w", r.Number, err)
 		}
 	}
-	for _, r := range a.records {
+	for i, r := range a.records {
 		k := kindRecord
-		if a.living[r.Number] {
+		if a.living[i] {
 			k = kindLiving
 		}
 		if stub := a.stubs[r.Number]; stub != nil {
@@ -215,11 +213,13 @@ func (a *appending) build(ctx context.Context) error {
 }
 
 func (a *appending) write(k kind, r *record.Record) error {
-	var err error
-	if a.value, err = record.MarshalAppend(a.value[:0], r); err != nil {
+	key := numberKey(k, a.log, r.Number)
+	entry := a.batch.SetDeferred(len(key), record.StoredSize(r))
+	copy(entry.Key, key)
+	if err := record.MarshalTo(entry.Value, r); err != nil {
 		return fmt.Errorf("record %d: %w", r.Number, err)
 	}
-	return a.batch.Set(numberKey(k, a.log, r.Number), a.value, nil)
+	return entry.Finish()
 }
 
 func (a *appending) set(key []byte) error    { return a.batch.Set(key, nil, nil) }
@@ -228,15 +228,23 @@ func (a *appending) delete(key []byte) error { return a.batch.Delete(key, nil) }
 // stored returns the record of a living memory as the database has it, nil where
 // it lives no more, or is of this append.
 func (a *appending) stored(number uint64) ([]byte, error) {
-	if _, changed := a.living[number]; changed || number > a.after {
+	if number > a.after || a.ended[number] {
 		return nil, nil
 	}
 	return a.store.get(numberKey(kindLiving, a.log, number))
 }
 
+// place is where a record is among those of this append; negative where it is not.
+func (a *appending) place(number uint64) int {
+	if number <= a.after || number > a.after+uint64(len(a.records)) {
+		return -1
+	}
+	return int(number - a.after - 1)
+}
+
 func (a *appending) isLiving(number uint64) (bool, error) {
-	if a.living[number] {
-		return true, nil
+	if i := a.place(number); i >= 0 {
+		return a.living[i], nil
 	}
 	value, err := a.stored(number)
 	return value != nil, err
@@ -244,8 +252,15 @@ func (a *appending) isLiving(number uint64) (bool, error) {
 
 // end takes a record from among the living. keep puts it among the others.
 func (a *appending) end(number uint64, keep bool) error {
+	if i := a.place(number); i >= 0 {
+		a.living[i] = false
+		return nil
+	}
 	value, err := a.stored(number)
-	a.living[number] = false
+	if a.ended == nil {
+		a.ended = make(map[uint64]bool)
+	}
+	a.ended[number] = true
 	if err != nil || value == nil {
 		return err
 	}
@@ -258,24 +273,26 @@ func (a *appending) end(number uint64, keep bool) error {
 }
 
 func (a *appending) put(number uint64, p *record.Put) error {
-	a.living[number] = true
-	errs := []error{
-		a.batch.Set(idKey(a.log.Tenant, p.MemoryId, a.log.Agent),
-			idEntry{generation: a.log.AgentGeneration, number: number}.encode(), nil),
-		a.user(p.UserId),
+	a.living[a.place(number)] = true
+	entry := idEntry{generation: a.log.AgentGeneration, number: number}
+	err := a.batch.Set(idKey(a.log.Tenant, p.MemoryId, a.log.Agent), entry.encode(), nil)
+	if err == nil {
+		err = a.user(p.UserId)
 	}
-	if p.ExpiresAtUs != nil {
-		errs = append(errs, a.set(expiryKey(*p.ExpiresAtUs, a.log, number)))
+	if err == nil && p.ExpiresAtUs != nil {
+		err = a.set(expiryKey(*p.ExpiresAtUs, a.log, number))
 	}
-	if p.Previous == 0 {
-		errs = append(errs, a.set(createdKey(a.log, p.CreatedAtUs, p.First)))
-	} else {
-		errs = append(errs, a.end(p.Previous, true))
-		if p.PreviousExpiresAtUs != nil {
-			errs = append(errs, a.delete(expiryKey(*p.PreviousExpiresAtUs, a.log, p.Previous)))
-		}
+	if err == nil && p.Previous == 0 {
+		err = a.set(createdKey(a.log, p.CreatedAtUs, p.First))
 	}
-	return errors.Join(errs...)
+	if err != nil || p.Previous == 0 {
+		return err
+	}
+	err = a.end(p.Previous, true)
+	if err == nil && p.PreviousExpiresAtUs != nil {
+		err = a.delete(expiryKey(*p.PreviousExpiresAtUs, a.log, p.Previous))
+	}
+	return err
 }
 
 // user enters that the agent has memories of a user, once.
@@ -358,11 +375,7 @@ func (a *appending) purge(ctx context.Context, number uint64) error {
 // purgeOne leaves only the stub of a record, and returns it; nil where there is
 // no such record.
 func (a *appending) purgeOne(number uint64) (*record.Record, error) {
-	if number > a.after {
-		i := number - a.after - 1
-		if i >= uint64(len(a.records)) {
-			return nil, nil
-		}
+	if i := a.place(number); i >= 0 {
 		return a.stub(a.records[i]), nil
 	}
 	r, err := getRecord(a.store.db, a.log, number)
@@ -381,6 +394,9 @@ func (a *appending) stub(r *record.Record) *record.Record {
 	}
 	stub := proto.CloneOf(r)
 	record.Stub(stub)
+	if a.stubs == nil {
+		a.stubs = make(map[uint64]*record.Record)
+	}
 	a.stubs[r.Number] = stub
 	return stub
 }

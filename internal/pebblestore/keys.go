@@ -17,27 +17,28 @@ import (
 type kind byte
 
 const (
-	kindCreated  kind = 'c'
-	kindDerived  kind = 'd'
-	kindDoomed   kind = 'D'
-	kindExpiry   kind = 'e'
-	kindFormat   kind = 'f'
-	kindHead     kind = 'h'
-	kindID       kind = 'i'
-	kindKey      kind = 'k'
-	kindKeyHash  kind = 'H'
-	kindKeyID    kind = 'K'
-	kindLiving   kind = 'l'
-	kindRecord   kind = 'r'
-	kindSetting  kind = 's'
-	kindTenant   kind = 't'
-	kindUser     kind = 'u'
-	kindLogUser  kind = 'U'
-	timeSize          = 8
-	keySizeGuess      = 128
-	signBit           = 1 << 63
-	numberLenMax      = 8
-	textEnd      byte = 0
+	kindCreated   kind = 'c'
+	kindDerived   kind = 'd'
+	kindDoomed    kind = 'D'
+	kindExpiry    kind = 'e'
+	kindFormat    kind = 'f'
+	kindHead      kind = 'h'
+	kindID        kind = 'i'
+	kindKey       kind = 'k'
+	kindKeyHash   kind = 'H'
+	kindKeyID     kind = 'K'
+	kindLiving    kind = 'l'
+	kindRecord    kind = 'r'
+	kindSetting   kind = 's'
+	kindTenant    kind = 't'
+	kindUser      kind = 'u'
+	kindLogUser   kind = 'U'
+	timeSize           = 8
+	keySizeGuess       = 128
+	headSizeGuess      = 64
+	signBit            = 1 << 63
+	numberLenMax       = 8
+	textEnd       byte = 0
 )
 
 var (
@@ -94,20 +95,39 @@ func tenantKey(k kind, t lembra.Tenant) []byte { return appendTenant(newKey(k), 
 
 func logKey(k kind, log record.LogID) []byte { return appendLog(newKey(k), log) }
 
+// Functions that fill a key are apart from those that make it, so that these can be
+// compiled into their callers, and keys that nobody keeps need no memory of their own.
+
 func numberKey(k kind, log record.LogID, number uint64) []byte {
-	return appendNumber(logKey(k, log), number)
+	return appendLogNumber(newKey(k), log, number)
+}
+
+func appendLogNumber(b []byte, log record.LogID, number uint64) []byte {
+	return appendNumber(appendLog(b, log), number)
 }
 
 func headKey(t lembra.Tenant, agent string) []byte {
-	return appendText(tenantKey(kindHead, t), agent)
+	return appendAgent(newKey(kindHead), t, agent)
+}
+
+func appendAgent(b []byte, t lembra.Tenant, agent string) []byte {
+	return appendText(appendTenant(b, t), agent)
 }
 
 func idKey(t lembra.Tenant, memoryID, agent string) []byte {
-	return appendText(appendText(tenantKey(kindID, t), memoryID), agent)
+	return appendID(newKey(kindID), t, memoryID, agent)
+}
+
+func appendID(b []byte, t lembra.Tenant, memoryID, agent string) []byte {
+	return appendText(appendText(appendTenant(b, t), memoryID), agent)
 }
 
 func createdKey(log record.LogID, us int64, first uint64) []byte {
-	b := appendText(appendTime(tenantKey(kindCreated, log.Tenant), us), log.Agent)
+	return appendCreated(newKey(kindCreated), log, us, first)
+}
+
+func appendCreated(b []byte, log record.LogID, us int64, first uint64) []byte {
+	b = appendText(appendTime(appendTenant(b, log.Tenant), us), log.Agent)
 	return appendNumber(appendNumber(b, log.AgentGeneration), first)
 }
 
@@ -230,11 +250,14 @@ const (
 
 // encodeHead is a head's value: flags, numbers, write id. Tenant and agent are
 // in the key.
-func encodeHead(h record.Head) []byte {
-	b := make([]byte, 1, 1+4*binary.MaxVarintLen64+len(h.WriteID))
+func encodeHead(h record.Head) []byte { return appendHead(make([]byte, 0, headSizeGuess), h) }
+
+func appendHead(b []byte, h record.Head) []byte {
+	flags := byte(0)
 	if h.Erased {
-		b[0] = flagErased
+		flags = flagErased
 	}
+	b = append(b, flags)
 	b = binary.AppendUvarint(b, h.Log.AgentGeneration)
 	b = binary.AppendUvarint(b, h.Last)
 	b = binary.AppendUvarint(b, h.Live)

@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -54,21 +53,30 @@ func checksum(b []byte) uint32 {
 }
 
 // Marshal returns the stored form of a record.
-func Marshal(r *Record) ([]byte, error) { return MarshalAppend(nil, r) }
-
-// MarshalAppend appends the stored form of a record.
-func MarshalAppend(b []byte, r *Record) ([]byte, error) {
-	from := len(b)
-	size := proto.MarshalOptions{}.Size(r)
-	b = append(slices.Grow(b, headerSize+size), Format, 0, 0, 0, 0)
-	// The sizes were just worked out, of every message within.
-	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, r)
-	if err != nil {
-		return nil, fmt.Errorf("marshal record: %w", err)
+func Marshal(r *Record) ([]byte, error) {
+	b := make([]byte, StoredSize(r))
+	if err := MarshalTo(b, r); err != nil {
+		return nil, err
 	}
-	stored := b[from:]
-	binary.LittleEndian.PutUint32(stored[1:headerSize], checksum(stored[headerSize:]))
 	return b, nil
+}
+
+// StoredSize is how many bytes the stored form of a record has.
+func StoredSize(r *Record) int { return headerSize + proto.Size(r) }
+
+// MarshalTo writes the stored form of a record, whose StoredSize was worked out since it
+// last changed, and b has it.
+func MarshalTo(b []byte, r *Record) error {
+	body, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b[headerSize:headerSize:len(b)], r)
+	if err != nil {
+		return fmt.Errorf("marshal record: %w", err)
+	}
+	if len(body) != len(b)-headerSize {
+		return fmt.Errorf("marshal record: %d bytes where %d were expected", headerSize+len(body), len(b))
+	}
+	b[0] = Format
+	binary.LittleEndian.PutUint32(b[1:headerSize], checksum(b[headerSize:]))
+	return nil
 }
 
 // Size is about how many bytes the stored form of a record has: the texts and

@@ -155,6 +155,12 @@ func derivedTooLate(s *suite) {
 	s.append(w)
 	s.equal("Living", []*record.Record{current}, s.living(w.Log))
 	s.purged(w.Log, 5, 6)
+	// So is what comes with the patch.
+	current = w.Patch("m1")
+	w.Derive("m1", 2, "model-b")
+	s.append(w)
+	s.equal("Living", []*record.Record{current}, s.living(w.Log))
+	s.purged(w.Log, 8)
 }
 
 func derivedThenPatched(s *suite) {
