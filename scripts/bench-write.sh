@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=${ROUNDS:-2}
+rounds=${ROUNDS:-4}
 seconds=${SECONDS_EACH:-15}
 warmup=${WARMUP:-3}
 connections=${CONNECTIONS:-1000}

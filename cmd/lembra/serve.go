@@ -59,24 +59,11 @@ func (c *cli) serve(ctx context.Context, config Config) (err error) {
 	}
 	c.note("lembra: listening on %s (%s)", p.URL(), p.Budget())
 	c.addThreads()
+	defer runtime.KeepAlive(c.spare())
 	var warming sync.WaitGroup
 	warming.Go(p.Warm)
 	defer warming.Wait()
 	return p.Run(ctx)
-}
-
-// threadsPerCPU is how many threads run Go code for each processor. Go looks at the
-// network where one of them has nothing else to run, and otherwise every 10 ms: with a
-// thread for each processor, as it has by default, requests wait for that on a busy
-// server, whosever they are. See docs/performance.md.
-const threadsPerCPU = 2
-
-// addThreads lets more threads run than there are processors, unless GOMAXPROCS says how
-// many. What is bounded by the number of processors is made before.
-func (c *cli) addThreads() {
-	if c.getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(threadsPerCPU * runtime.GOMAXPROCS(0))
-	}
 }
 
 // endFatally ends the process where the store cannot go on.
