@@ -17,7 +17,7 @@ const (
 	blockBytes      = 16 << 10
 	indexBlockBytes = 256 << 10
 	filterBits      = 10
-	l0Start         = 8
+	l0Start         = 4
 	l0Stop          = 64
 	baseBytes       = 64 << 20
 	walSyncBytes    = 1 << 20
