@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -105,22 +104,11 @@ func (v vitals) String() string {
 }
 
 func (s *server) vitals() (v vitals, err error) {
-	response, err := s.http.Get(s.url + "/metrics")
+	figures, err := s.figures()
 	if err != nil {
 		return v, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		figure := map[string]*int{"go_goroutines": &v.goroutines, "process_open_fds": &v.descriptors}[name]
-		if figure == nil {
-			continue
-		}
-		if *figure, err = strconv.Atoi(value); err != nil {
-			return v, err
-		}
-	}
+	v.goroutines, v.descriptors = int(figures["go_goroutines"]), int(figures["process_open_fds"])
 	folder := fmt.Sprintf("/proc/%d/fd", s.command.Process.Pid)
 	links, err := os.ReadDir(folder)
 	if err != nil {
@@ -132,7 +120,7 @@ func (s *server) vitals() (v vitals, err error) {
 			v.unstored++
 		}
 	}
-	return v, lines.Err()
+	return v, nil
 }
 
 // A scene is a server under loads.

@@ -1,8 +1,7 @@
 package main_test
 
 import (
-	"fmt"
-	"io"
+	"bufio"
 	"runtime"
 	"strconv"
 	"strings"
@@ -28,17 +27,19 @@ func TestRuntime(t *testing.T) {
 		t.Setenv("GOMEMLIMIT", test.limit)
 		s := startServerAt(t, freeAddr(t), t.TempDir())
 		s.awaitReady(t)
-		if line := fmt.Sprintf("\ngo_sched_gomaxprocs_threads %d\n", test.threadsWant); !strings.Contains(s.metrics(t), line) {
-			t.Errorf("%+v: there is no %q in the metrics", test, line)
+		if threads := s.figure(t, "go_sched_gomaxprocs_threads"); int(threads) != test.threadsWant {
+			t.Errorf("%+v: %.0f threads", test, threads)
 		}
 		// The spare room counts from the first collection on.
 		least, most := 0.0, 128e6
 		if test.spare {
 			least, most = 256e6, 512e6
 		}
-		next := s.nextCollection(t)
-		for end := time.Now().Add(10 * time.Second); (next < least || next > most) && time.Now().Before(end); next = s.nextCollection(t) {
-			time.Sleep(10 * time.Millisecond)
+		var next float64
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			if next = s.figure(t, "go_memstats_next_gc_bytes"); least <= next && next <= most {
+				break
+			}
 		}
 		if next < least || next > most {
 			t.Errorf("%+v: the garbage is collected at %.0f bytes, want %.0f to %.0f", test, next, least, most)
@@ -49,28 +50,29 @@ func TestRuntime(t *testing.T) {
 	}
 }
 
-// nextCollection is at how many bytes of heap the garbage is collected next.
-func (s *server) nextCollection(t *testing.T) float64 {
+func (s *server) figure(t *testing.T, name string) float64 {
 	t.Helper()
-	_, rest, _ := strings.Cut(s.metrics(t), "\ngo_memstats_next_gc_bytes ")
-	value, _, _ := strings.Cut(rest, "\n")
-	next, err := strconv.ParseFloat(value, 64)
+	figures, err := s.figures()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return next
+	return figures[name]
 }
 
-func (s *server) metrics(t *testing.T) string {
-	t.Helper()
+// figures are the metrics that have no labels.
+func (s *server) figures() (map[string]float64, error) {
 	response, err := s.http.Get(s.url + "/metrics")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	metrics, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
+	figures := map[string]float64{}
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		if figure, err := strconv.ParseFloat(value, 64); err == nil {
+			figures[name] = figure
+		}
 	}
-	return string(metrics)
+	return figures, lines.Err()
 }

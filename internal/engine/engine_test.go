@@ -276,24 +276,41 @@ func TestPatch(t *testing.T) {
 	}
 }
 
-// Goroutines wait for writers with work for a while, and end.
+// gated is a store that appends nothing before its gate opens.
+type gated struct {
+	*storetest.Memory
+	gate chan struct{}
+}
+
+func (g gated) Append(ctx context.Context, log record.LogID, after uint64, records []*record.Record) (int, uint64, error) {
+	<-g.gate
+	return g.Memory.Append(ctx, log, after, records)
+}
+
+// Of the goroutines that had a writer no more than 1,024 wait for another, and these for
+// a while.
 func TestHands(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := open(t, storetest.NewMemory())
+		const most = 1024
+		g := gated{storetest.NewMemory(), make(chan struct{})}
+		e := open(t, g)
 		before := runtime.NumGoroutine()
-		requests := make([]lembra.MemorizeRequest, 100)
+		requests := make([]lembra.MemorizeRequest, most+100)
 		for i := range requests {
 			requests[i] = lembra.MemorizeRequest{AgentID: fmt.Sprintf("a%d", i), Content: "one of many"}
 		}
-		for i, o := range e.Memorize(t.Context(), principal(acme), "", requests) {
+		done := make(chan []lembra.MemorizeOutcome)
+		go func() { done <- e.Memorize(t.Context(), principal(acme), "", requests) }()
+		synctest.Wait()
+		close(g.gate)
+		for i, o := range <-done {
 			if o.Error != nil {
 				t.Fatalf("request %d: %v", i, o.Error)
 			}
 		}
 		synctest.Wait()
-		waiting := runtime.NumGoroutine() - before
-		if waiting < 1 || waiting > len(requests) {
-			t.Errorf("%d goroutines wait after writes of %d agents", waiting, len(requests))
+		if waiting := runtime.NumGoroutine() - before; waiting < 1 || waiting > most {
+			t.Errorf("%d goroutines wait after writes of %d agents, want %d at most", waiting, len(requests), most)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()

@@ -86,7 +86,7 @@ func (e *Engine) start(w *writer) {
 	case ws.hands <- w:
 	default:
 		e.writing.Go(func() {
-			timer := time.NewTimer(0)
+			timer := time.NewTimer(handWaitMax)
 			defer timer.Stop()
 			for w != nil {
 				w.run()

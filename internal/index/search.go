@@ -56,8 +56,9 @@ type search struct {
 	precise []float32
 	// parts is what is roughly known of scores, by ordinal: of the memories up to known
 	// how far their cosines are above the mean, of those up to looked the whole. before is
-	// how far the cosine of the last of these is, 0 where it is below; above is of a block, the one before and
-	// the one behind, where sessions are scattered. largest are the largest parts of blocks.
+	// how far the cosine of the last of these is, 0 where it is below; above is of a block,
+	// the one before and the one behind, where sessions are scattered. largest are the
+	// largest parts of blocks.
 	parts         []float32
 	known, looked uint32
 	before        float32

@@ -91,6 +91,34 @@ func TestStrides(t *testing.T) {
 	}
 }
 
+// A query of many words is read in passes, with cursors for no more than wordsMax of them;
+// the sums are those of one pass.
+func TestManyWords(t *testing.T) {
+	s := New(testModel)
+	terms := make([]string, 3*wordsMax+10)
+	for i := range terms {
+		terms[i] = fmt.Sprint("w", i)
+	}
+	for number := range uint64(50) {
+		own := strings.Join(terms[number:len(terms)-int(number)], " ")
+		apply(t, s, number+1, &record.Put{First: number + 1, SessionId: fmt.Sprint("s", number/7), Terms: &record.Terms{Text: own}})
+	}
+	q := &Query{Mode: lembra.ModeLexical, Words: words(terms...), TopK: 10}
+	f := s.Frequencies(q)
+	one, several := newSearch(), newSearch()
+	several.reset(s, q, &f)
+	several.first(several.words, nil, nil)
+	if n := cap(several.cursors); n > 2*wordsMax {
+		t.Errorf("%d words have %d cursors, want %d at most", len(terms), n, 2*wordsMax)
+	}
+	one.reset(s, q, &f)
+	one.pass(one.words, nil, false)
+	// Sums of 200 parts in another order.
+	if diff := cmp.Diff(one.memories, several.memories, cmp.Comparer(func(a, b float32) bool { return singly(1, b/a) })); diff != "" {
+		t.Errorf("sums (-in one pass +in several):\n%s", diff)
+	}
+}
+
 // Hits are the same in one stride and in several, also of a session across a border whose
 // first memory is gone, or the last, which had been the only one before or behind it.
 func TestSessionsAcrossStrides(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// addMany does what addBlock does, of whole rows, with instructions for sixteen bytes at
-// a time. It tells whether this processor has them.
+// addMany does what addBlocks does, with instructions for sixteen bytes at a time. It
+// tells whether this processor has them.
 func (s *sum) addMany(table []byte, rows []uint16) bool {
 	if !cpu.X86.HasAVX2 {
 		return false
