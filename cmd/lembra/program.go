@@ -277,7 +277,7 @@ func (p *Program) openAPI() (err error) {
 	}
 	p.http = p.api.HTTPServer()
 	p.http.TLSConfig = p.tls
-	p.clients.Attach(p.http)
+	p.clients.Attach(p.http, api.Unwatched)
 	return nil
 }
 

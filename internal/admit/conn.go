@@ -16,8 +16,12 @@ type conn struct {
 	net.Conn
 	connections *Connections
 	closed      atomic.Bool
+	reads       deadline
+	writes      deadline
 
-	working atomic.Int64 // requests at work: several with HTTP/2
+	// unwatched: the request at work goes on when its client is gone.
+	unwatched atomic.Bool
+	working   atomic.Int64 // requests at work: several with HTTP/2
 	// last is when bytes came or a request ended, since Connections.base.
 	last atomic.Int64
 
@@ -25,11 +29,18 @@ type conn struct {
 	reclaiming bool
 }
 
+func newConn(nc net.Conn, cs *Connections) *conn {
+	c := &conn{Conn: nc, connections: cs, reads: deadline{arm: nc.SetReadDeadline}, writes: deadline{arm: nc.SetWriteDeadline}}
+	c.touch()
+	return c
+}
+
 func (c *conn) touch() { c.last.Store(int64(c.connections.now())) }
 
 // end notes that a request is no longer at work.
 func (c *conn) end() {
 	c.touch()
+	c.unwatched.Store(false)
 	c.working.Add(-1)
 }
 
@@ -38,9 +49,31 @@ func (c *conn) restsSince(then time.Duration) bool {
 	return c.last.Load() < int64(then) && c.working.Load() == 0
 }
 
+// SetDeadline sets the deadlines of reading and of writing.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.reads.set(t) }
+
+// SetWriteDeadline implements net.Conn.
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.writes.set(t) }
+
 // Read reads, and notes that the connection does not rest.
 func (c *conn) Read(b []byte) (int, error) {
+	if len(b) == 1 && c.unwatched.Load() {
+		// While a request is at work, net/http reads the next byte, to learn if its
+		// client is gone, and stops that with a deadline in the past: a goroutine that
+		// waits, a system call and three timers for each request. It takes this for the
+		// end of it. What it reads of a body of known length goes to a buffer that has room
+		// for more.
+		return 0, nil
+	}
 	n, err := c.Conn.Read(b)
+	for n == 0 && c.reads.early(err) {
+		n, err = c.Conn.Read(b)
+	}
 	if n > 0 {
 		c.mu.Lock()
 		now := c.connections.now()
@@ -55,6 +88,17 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.mu.Unlock()
 	}
 	return n, err //nolint:wrapcheck // a reader's error is its caller's
+}
+
+// Write writes.
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	for c.writes.early(err) {
+		var more int
+		more, err = c.Conn.Write(b[n:])
+		n += more
+	}
+	return n, err //nolint:wrapcheck // as Read
 }
 
 // reclaim ends a connection that rests since then and has no unread bytes, and
@@ -72,21 +116,33 @@ func (c *conn) reclaim(then time.Duration) bool {
 
 // unread tells whether bytes wait in the kernel, or may.
 func (c *conn) unread() bool {
+	n, err := c.peek()
+	return n > 0 || err != nil && !errors.Is(err, unix.EAGAIN)
+}
+
+// gone tells whether the client has closed the connection, as far as can be seen
+// without reading what came before.
+func (c *conn) gone() bool {
+	n, err := c.peek()
+	return n == 0 && err == nil || errors.Is(err, unix.ECONNRESET) || errors.Is(err, net.ErrClosed)
+}
+
+// peek looks for a byte that waits in the kernel. It returns 0 bytes and no error where
+// none will come.
+func (c *conn) peek() (n int, err error) {
 	socket, ok := c.Conn.(syscall.Conn)
 	if !ok {
-		return true
+		return 0, errors.ErrUnsupported
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {
-		return true
+		return 0, err //nolint:wrapcheck // as Read
 	}
-	unread := true
-	err = raw.Control(func(fd uintptr) {
+	controlErr := raw.Control(func(fd uintptr) {
 		var b [1]byte
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		unread = n > 0 || err != nil && !errors.Is(err, unix.EAGAIN)
+		n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 	})
-	return unread || err != nil
+	return n, errors.Join(controlErr, err)
 }
 
 // Close closes the connection and makes room for another, once.

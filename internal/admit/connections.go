@@ -149,8 +149,11 @@ func (cs *Connections) stop() { cs.close.Do(func() { close(cs.done) }) }
 type connKey struct{}
 
 // Attach has a server, which is not serving yet, tell the connections about its
-// requests.
-func (cs *Connections) Attach(s *http.Server) {
+// requests. Those of which unwatched is true, if it is not nil, go on when their client
+// is gone: their contexts are not canceled for that, but they wait for no [Gate] then.
+// They need a connection of their own and a Content-Length: HTTP/1 without TLS, and not
+// chunked.
+func (cs *Connections) Attach(s *http.Server, unwatched func(*http.Request) bool) {
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 			c = t.NetConn()
@@ -166,6 +169,9 @@ func (cs *Connections) Attach(s *http.Server) {
 		}
 		c.working.Add(1)
 		defer c.end()
+		if unwatched != nil && unwatched(r) {
+			c.unwatched.Store(true)
+		}
 		if cs.recycle() {
 			// HTTP/2 takes this header, too, and sends GOAWAY.
 			w.Header()["Connection"] = closing
@@ -243,8 +249,7 @@ func (cs *Connections) longestIdle() *conn {
 func (cs *Connections) now() time.Duration { return time.Since(cs.base) }
 
 func (cs *Connections) add(nc net.Conn) *conn {
-	c := &conn{Conn: nc, connections: cs}
-	c.touch()
+	c := newConn(nc, cs)
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.conns[c] = struct{}{}

@@ -43,7 +43,7 @@ func newSite(t *testing.T, o admit.ConnectionOptions) *site {
 			_, _ = io.WriteString(w, "done")
 		}),
 	}
-	s.connections.Attach(server)
+	s.connections.Attach(server, nil)
 	var group sync.WaitGroup
 	for _, l := range s.connections.Listeners() {
 		group.Go(func() {

@@ -46,6 +46,10 @@ const (
 
 	// retryAfterMax spreads the retries of those that were refused together.
 	retryAfterMax = 5 * time.Second
+
+	// lookGoneEvery is how often the client of an unwatched request that waits is
+	// looked for.
+	lookGoneEvery = time.Second
 )
 
 // Options are the bounds of a Gate.
@@ -155,29 +159,45 @@ func (g *Gate) enqueue(p lembra.Principal) (*waiter, bool) {
 	return g.queue.push(p.Tenant, p.KeyID), true
 }
 
-// wait waits for the answer, as long as the bound and ctx allow.
+// wait waits for the answer, as long as the bound and ctx allow and the client is there.
 func (g *Gate) wait(ctx context.Context, w *waiter) error {
 	timer := time.NewTimer(g.o.WaitMax)
 	defer timer.Stop()
-	select {
-	case err := <-w.answer:
-		return err
-	case <-ctx.Done():
-	case <-timer.C:
+	var look <-chan time.Time
+	c, _ := ctx.Value(connKey{}).(*conn)
+	if c != nil && c.unwatched.Load() {
+		ticker := time.NewTicker(lookGoneEvery)
+		defer ticker.Stop()
+		look = ticker.C
+	}
+	late := false
+	var gone error
+	for !late && gone == nil {
+		select {
+		case err := <-w.answer:
+			return err
+		case <-ctx.Done():
+			gone = ctx.Err()
+		case <-look:
+			if c.gone() {
+				gone = context.Canceled
+			}
+		case <-timer.C:
+			late = true
+		}
 	}
 	g.mu.Lock()
 	waited := g.queue.remove(w)
 	g.mu.Unlock()
 	if !waited { // the answer came at the same moment
-		err := <-w.answer
-		if err != nil || ctx.Err() == nil {
+		if err := <-w.answer; err != nil || late {
 			return err
 		}
 		g.Release()
 	}
-	if err := ctx.Err(); err != nil {
+	if gone != nil {
 		g.gone.Inc()
-		return fmt.Errorf("wait for a turn: %w", err)
+		return fmt.Errorf("wait for a turn: %w", gone)
 	}
 	g.refusedLate.Inc()
 	return overloaded(fmt.Sprintf("no turn within %s: send fewer requests at once, retry later, or raise admission.work or admission.wait_max", g.o.WaitMax))

@@ -148,7 +148,9 @@ type Server struct {
 	calls    sync.Pool
 	bodies   atomic.Int64 // bytes that bodies take now
 	draining atomic.Bool
-	errors   lineLimit
+	// deadlines is that of the unwatched requests that begin now.
+	deadlines atomic.Pointer[sharedDeadline]
+	errors    lineLimit
 	// unmatched is the route of requests that no route matches.
 	unmatched *served
 }

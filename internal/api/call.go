@@ -68,7 +68,7 @@ func (rt *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	s := rt.s
 	s.metrics.inFlight.Add(1)
-	ctx, cancel := context.WithTimeout(r.Context(), s.c.RequestTimeout)
+	ctx, cancel := s.begin(r, start)
 	c, _ := s.calls.Get().(*call)
 	c.s, c.route, c.w, c.r, c.ctx = s, rt, w, r, ctx
 	defer func() {

@@ -100,11 +100,75 @@ func TestRequestTimeout(t *testing.T) {
 		l.fake.onCall = func(ctx context.Context) { <-ctx.Done() }
 		l.fake.err = context.DeadlineExceeded
 		start := time.Now()
-		wantProblem(t, l.send("POST", "/memorize", keyWrite, memory), lembra.CodeDeadline, "")
+		wantProblem(t, l.send("POST", "/recall", keyRead, `{"query":"q"}`), lembra.CodeDeadline, "")
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("took %s", took)
 		}
+		// Memories to be stored have theirs together.
+		for range 3 {
+			start = time.Now()
+			wantProblem(t, l.send("POST", "/memorize", keyWrite, memory), lembra.CodeDeadline, "")
+			if took := time.Since(start); took < 5*time.Second || took > 5*time.Second+50*time.Millisecond {
+				t.Errorf("took %s, want 5 s, or at most a hundredth more", took)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		// That it ends, and why, has nothing to do with the client.
+		ctx, leave := context.WithCancelCause(t.Context())
+		leave(errors.New("gone"))
+		l.fake.onCall = func(ctx context.Context) {
+			if <-ctx.Done(); !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				t.Errorf("the cause is %v", context.Cause(ctx))
+			}
+		}
+		l.handler.ServeHTTP(httptest.NewRecorder(), requestWithKey(t, "POST", "/memorize", memory).WithContext(ctx))
 	})
+}
+
+// A memory that was sent is stored, whether or not its client is still there; what is
+// only read is not.
+func TestRequestsWithoutClient(t *testing.T) {
+	for path, goesOn := range map[string]bool{"/memorize": true, "/memorize/batch": false, "/recall": false} {
+		l := newLab(t)
+		ctx, leave := context.WithCancel(t.Context())
+		type key struct{}
+		r := requestWithKey(t, "POST", path, map[string]string{
+			"/memorize": memory, "/memorize/batch": `{"memories":[` + memory + `]}`, "/recall": `{"query":"q"}`,
+		}[path]).WithContext(context.WithValue(ctx, key{}, "value"))
+		called := false
+		l.fake.onCall = func(ctx context.Context) {
+			called = true
+			leave()
+			if left := ctx.Err() != nil; left == goesOn {
+				t.Errorf("%s: the client is gone, and the context ends: %t", path, left)
+			}
+			if v := ctx.Value(key{}); v != "value" {
+				t.Errorf("%s: the context's value is %v", path, v)
+			}
+		}
+		if l.handler.ServeHTTP(httptest.NewRecorder(), r); !called {
+			t.Errorf("%s: not called", path)
+		}
+	}
+}
+
+func TestUnwatched(t *testing.T) {
+	tls := httptest.NewRequest("POST", "https://localhost/memorize", nil)
+	http2 := httptest.NewRequest("POST", "/memorize", nil)
+	http2.ProtoMajor = 2
+	chunked := httptest.NewRequest("POST", "/memorize", nil)
+	chunked.ContentLength = -1
+	for name, c := range map[string]struct {
+		r    *http.Request
+		want bool
+	}{
+		"a memory": {httptest.NewRequest("POST", "/memorize", nil), true}, "over TLS": {tls, false}, "HTTP/2": {http2, false}, "chunked": {chunked, false},
+		"another method": {httptest.NewRequest("GET", "/memorize", nil), false}, "another route": {httptest.NewRequest("POST", "/recall", nil), false},
+	} {
+		if got := Unwatched(c.r); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
 }
 
 func TestPanic(t *testing.T) {
@@ -164,8 +228,8 @@ func TestHangingUpIsNoError(t *testing.T) {
 		l := newLab(t)
 		l.fake.err = &lembra.Error{Code: lembra.CodeUnavailable, Message: "no"}
 		ctx, cancel := context.WithCancel(t.Context())
-		r := httptest.NewRequestWithContext(ctx, "POST", "/memorize", strings.NewReader(memory))
-		r.Header.Set("X-API-Key", keyWrite)
+		r := httptest.NewRequestWithContext(ctx, "GET", "/memories/m1", nil)
+		r.Header.Set("X-API-Key", keyRead)
 		if gone {
 			cancel()
 		}
@@ -174,5 +238,15 @@ func TestHangingUpIsNoError(t *testing.T) {
 		if loud := strings.Contains(l.logs.String(), `"level":"ERROR"`); loud == gone || l.logs.Len() == 0 {
 			t.Errorf("the client is gone: %t, and the log says: %s", gone, l.logs)
 		}
+	}
+}
+
+// That of a request which nobody watches is found out while it waits for its turn.
+func TestHangingUpInTheQueueIsNoError(t *testing.T) {
+	l := newLab(t)
+	l.fake.err = fmt.Errorf("wait for a turn: %w", context.Canceled)
+	wantProblem(t, l.send("POST", "/memorize", keyWrite, memory), lembra.CodeUnavailable, "")
+	if strings.Contains(l.logs.String(), `"level":"ERROR"`) || l.logs.Len() == 0 {
+		t.Errorf("the log says: %s", l.logs)
 	}
 }

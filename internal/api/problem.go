@@ -141,8 +141,9 @@ func (c *call) fail(err error) {
 func (c *call) log(err error, e *lembra.Error, status int, id string) {
 	level := slog.LevelDebug
 	// Refusals under load are counted, not told one by one; and clients that hang up are
-	// no failure of the server's.
-	if status >= http.StatusInternalServerError && e.Code != lembra.CodeOverloaded && c.r.Context().Err() == nil {
+	// no failure of the server's. Of those that nobody watches, the gate finds out.
+	gone := c.r.Context().Err() != nil || errors.Is(err, context.Canceled)
+	if status >= http.StatusInternalServerError && e.Code != lembra.CodeOverloaded && !gone {
 		level = slog.LevelError
 	}
 	if !c.s.c.Logger.Enabled(c.ctx, level) {

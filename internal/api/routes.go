@@ -33,7 +33,7 @@ func routes() []route {
 	agent := []string{"agent_id"}
 	list := []string{"agent_id", "user_id", "session_id", "since", "until", "filter", "limit", "cursor"}
 	return []route{
-		{"POST", "/memorize", needWrite, nil, (*Server).memorize},
+		{"POST", memorizePath, needWrite, nil, (*Server).memorize},
 		{"POST", "/memorize/batch", needWrite, nil, (*Server).memorizeBatch},
 		{"POST", "/recall", needRead, nil, (*Server).recall},
 		{"POST", "/forget", needWrite, nil, (*Server).forget},
