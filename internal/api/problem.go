@@ -142,7 +142,7 @@ func (c *call) log(err error, e *lembra.Error, status int, id string) {
 	level := slog.LevelDebug
 	// Refusals under load are counted, not told one by one; and clients that hang up are
 	// no failure of the server's. Of those that nobody watches, the gate finds out.
-	gone := c.r.Context().Err() != nil || errors.Is(err, context.Canceled)
+	gone := c.r.Context().Err() != nil || Unwatched(c.r) && errors.Is(err, context.Canceled)
 	if status >= http.StatusInternalServerError && e.Code != lembra.CodeOverloaded && !gone {
 		level = slog.LevelError
 	}
