@@ -74,6 +74,9 @@ func (w *world) checkListing(t *testing.T, s *server) {
 				wrong.add(&tracked{agent: agent, id: m.MemoryID}, "listed twice")
 			}
 			listed[agent][m.MemoryID] = &m
+			if other := byContent[[2]string{agent, m.Content}]; other != nil {
+				wrong.add(&tracked{agent: agent, id: m.MemoryID}, "has the content of %s", other.MemoryID)
+			}
 			byContent[[2]string{agent, m.Content}] = &m
 		}
 	}

@@ -154,6 +154,7 @@ type keyed struct {
 type worker struct {
 	world    *world
 	random   *rand.Rand
+	number   int
 	name     string
 	made     int
 	memories []*tracked
@@ -173,7 +174,7 @@ func newWorld(seed uint64) *world {
 	w := &world{}
 	for i := range crashWorkers {
 		w.workers = append(w.workers, &worker{
-			world: w, name: fmt.Sprintf("w%d", i),
+			world: w, number: i, name: fmt.Sprintf("w%d", i),
 			random: rand.New(rand.NewPCG(seed, uint64(i)+1)),
 		})
 	}
@@ -249,10 +250,10 @@ func (w *worker) content() string {
 	w.made++
 	own := func(prefix string) string {
 		letters := []byte(prefix)
-		for n := w.made; n > 0; n /= 20 {
+		for n := w.made*crashWorkers + w.number; n > 0; n /= 20 {
 			letters = append(letters, "bcdfghjklmnpqrstvwxz"[n%20])
 		}
-		return string(append(letters, w.name[1]-'0'+'b', "qx"[(len(w.name)-2)%2]))
+		return string(append(letters, 'q')) // no suffix for a stemmer
 	}
 	return own("zo") + " " + own("va") + " " + strings.Repeat("the harbour was quiet that morning ", 1+w.random.IntN(5))
 }
