@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	dto "github.com/prometheus/client_model/go"
+
+	"lembra/internal/record"
 )
 
 // OpenNoSync opens a store that acknowledges before the sync.
@@ -68,6 +71,48 @@ func (s *Store) WaitIdle() {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// ReclaimFrom sets how many memories of a log must have died for a compaction on purpose,
+// and about how much is compacted at once.
+func (s *Store) ReclaimFrom(least, sliceBytes uint64) {
+	s.reclaimer.least, s.reclaimer.slice = least, sliceBytes
+}
+
+// Reclaims is how many compactions on purpose there were.
+func (s *Store) Reclaims() int {
+	var m dto.Metric
+	if err := s.metrics.reclaims.Write(&m); err != nil {
+		panic(err)
+	}
+	return int(m.GetCounter().GetValue())
+}
+
+// Steps is through how many keys Pebble goes to find those of a log's living records.
+func (s *Store) Steps(log record.LogID) (steps int, err error) {
+	prefix := logKey(kindLiving, log)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: behind(prefix)})
+	if err != nil {
+		return 0, err
+	}
+	for valid := it.First(); valid; valid = it.Next() {
+	}
+	steps = it.Stats().ForwardStepCount[pebble.InternalIterCall]
+	return steps, it.Close()
+}
+
+// MixedTables returns how many tables there are, and how many hold several kinds of keys.
+func (s *Store) MixedTables() (tables, mixed int, err error) {
+	levels, err := s.db.SSTables()
+	for _, level := range levels {
+		for _, t := range level {
+			tables++
+			if t.Smallest.UserKey[0] != t.Largest.UserKey[0] {
+				mixed++
+			}
+		}
+	}
+	return tables, mixed, err
 }
 
 // WALBytes is what a start would replay.

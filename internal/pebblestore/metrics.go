@@ -15,6 +15,8 @@ type metrics struct {
 	seconds    prometheus.Histogram
 	bytes      prometheus.Histogram
 	records    prometheus.Counter
+	reclaims   prometheus.Counter
+	due        prometheus.GaugeFunc // logs that wait for a reclaim
 
 	mu     sync.Mutex
 	db     *pebble.DB // nil once it is closed
@@ -28,7 +30,7 @@ type vital struct {
 	value func(*pebble.Metrics) float64
 }
 
-func newMetrics(db *pebble.DB, registerer prometheus.Registerer) (*metrics, error) {
+func newMetrics(db *pebble.DB, reclaimer *reclaimer, registerer prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		registerer: registerer,
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -42,6 +44,12 @@ func newMetrics(db *pebble.DB, registerer prometheus.Registerer) (*metrics, erro
 		records: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "lembra_store_records_total", Help: "Records appended to logs.",
 		}),
+		reclaims: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "lembra_store_reclaims_total", Help: "Compactions of parts of logs where many memories died.",
+		}),
+		due: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lembra_store_reclaims_waiting", Help: "Logs that wait for such compactions.",
+		}, func() float64 { return float64(len(reclaimer.due)) }),
 		db:     db,
 		vitals: vitals(),
 	}
@@ -89,7 +97,7 @@ func vitals() []vital {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.seconds, m.bytes, m.records, m}
+	return []prometheus.Collector{m.seconds, m.bytes, m.records, m.reclaims, m.due, m}
 }
 
 // Describe implements prometheus.Collector.

@@ -106,6 +106,8 @@ type Store struct {
 	seed    maphash.Seed
 	tenants sync.Mutex
 
+	reclaimer *reclaimer
+
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup
 }
@@ -132,7 +134,7 @@ func open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, lockError(dir, err)
 	}
-	s := &Store{dir: dir, lock: lock, options: o, seed: maphash.MakeSeed()}
+	s := &Store{dir: dir, lock: lock, options: o, seed: maphash.MakeSeed(), reclaimer: newReclaimer()}
 	if s.heads, err = newHeads(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -142,13 +144,14 @@ func open(dir string, o Options) (*Store, error) {
 	if err := s.checkFormat(); err != nil {
 		return nil, errors.Join(err, s.db.Close(), lock.Close())
 	}
-	if s.metrics, err = newMetrics(s.db, o.Registerer); err != nil {
+	if s.metrics, err = newMetrics(s.db, s.reclaimer, o.Registerer); err != nil {
 		return nil, errors.Join(err, s.db.Close(), lock.Close())
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	s.stop = stop
 	s.disk = newDisk(o, dir)
 	s.running.Go(func() { s.disk.watch(ctx) })
+	s.running.Go(func() { s.reclaim(ctx) })
 	return s, nil
 }
 

@@ -17,7 +17,7 @@ const (
 	blockBytes      = 16 << 10
 	indexBlockBytes = 256 << 10
 	filterBits      = 10
-	l0Start         = 4
+	l0Start         = 12
 	l0Stop          = 64
 	baseBytes       = 64 << 20
 	walSyncBytes    = 1 << 20
@@ -45,6 +45,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		Logger:                      pebbleLogger{s},
 		EventListener:               s.eventListener(),
 	}
+	o.Experimental.SpanPolicyFunc = spans
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings {
 		return pebble.UniformDBCompressionSettings(block.SnappyCompression)
 	})
@@ -54,6 +55,13 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(filterBits)
 	}
 	return o
+}
+
+// spans has a table end with its kind of keys. Those of one kind that is written in order,
+// as ids and times are, and the records of one agent, lie side by side then, and move
+// through the levels as they are, where tables of all kinds would have to be merged.
+func spans(start []byte) (pebble.SpanPolicy, []byte, error) {
+	return pebble.SpanPolicy{}, []byte{start[0] + 1}, nil
 }
 
 // A cleaner deletes obsolete files, and keeps Pebble from writing new logs into
