@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,8 +150,8 @@ func replace(path string, data []byte) (err error) {
 }
 
 // Read reads a run from its folder. Only run.json must be there; every other
-// part may be absent, as after a run that was cut short. A last sample that was
-// cut in the middle is left out, and named in Info.Missing.
+// part may be absent, as after a run that was cut short, and is named in
+// Info.Missing. A last sample that was cut in the middle is left out, and named.
 func Read(folder string) (Run, error) {
 	var r Run
 	info, err := readBounded(filepath.Join(folder, infoFile), infoMax)
@@ -160,7 +161,7 @@ func Read(folder string) (Run, error) {
 	if err := json.Unmarshal(info, &r.Info); err != nil {
 		return Run{}, fmt.Errorf("decode %s: %w", infoFile, err)
 	}
-	results, err := optional(folder, resultsFile, resultsMax)
+	results, err := r.optional(folder, resultsFile, resultsMax)
 	if err != nil {
 		return Run{}, err
 	}
@@ -169,25 +170,29 @@ func Read(folder string) (Run, error) {
 			return Run{}, fmt.Errorf("decode %s: %w", resultsFile, err)
 		}
 	}
-	samples, err := optional(folder, samplesFile, samplesMax)
+	samples, err := r.optional(folder, samplesFile, samplesMax)
 	if err != nil {
 		return Run{}, err
 	}
 	if err := r.decodeSamples(samples); err != nil {
 		return Run{}, err
 	}
-	for name, into := range r.Server.files() {
-		if *into, err = optional(folder, name, answerMax); err != nil {
+	files := r.Server.files()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if *files[name], err = r.optional(folder, name, answerMax); err != nil {
 			return Run{}, err
 		}
 	}
 	return r, nil
 }
 
-// optional reads a file that may be absent: nil then.
-func optional(folder, name string, limit int64) ([]byte, error) {
+// optional reads a file that may be absent: nil then, and it is named as missing.
+func (r *Run) optional(folder, name string, limit int64) ([]byte, error) {
 	data, err := readBounded(filepath.Join(folder, name), limit)
 	if errors.Is(err, fs.ErrNotExist) {
+		if !slices.ContainsFunc(r.Info.Missing, func(m MissingPart) bool { return m.Part == name }) {
+			r.Info.Missing = append(r.Info.Missing, MissingPart{Part: name})
+		}
 		return nil, nil
 	}
 	if err != nil {

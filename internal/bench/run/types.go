@@ -77,7 +77,8 @@ type Variable struct {
 	Value string `json:"value"`
 }
 
-// MissingPart names a part of the folder that could not be had, and why.
+// MissingPart names a part of the folder that could not be had, and why; no
+// Reason: its file is not there, and nothing tells why.
 type MissingPart struct {
 	Part   string `json:"part"`
 	Reason string `json:"reason"`
