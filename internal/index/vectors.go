@@ -153,12 +153,13 @@ func decode(element lembra.Element, data []byte, into []float32) {
 		}
 		return
 	}
+	const exponent = 0xff << 23 // all of it is set in what is infinite or no number
 	for i := range into {
-		f := math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		if f != f || math.IsInf(float64(f), 0) {
-			f = 0
+		bits := binary.LittleEndian.Uint32(data[4*i:])
+		if bits&exponent == exponent {
+			bits = 0
 		}
-		into[i] = f
+		into[i] = math.Float32frombits(bits)
 	}
 }
 
