@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -164,6 +165,25 @@ func TestShortestVector(t *testing.T) {
 	q := v.prepare(&lembra.Embedding{Dimension: 4, Element: lembra.Int8, Data: []byte{1, 0, 0, 0}})
 	if got := v.cosine(q, 0); got != 0 {
 		t.Errorf("its cosine is %v, want 0", got)
+	}
+}
+
+// What is no number, or infinite, is 0; the largest number there is stays.
+func TestDecode(t *testing.T) {
+	numbers := []float64{1.5, math.NaN(), math.Inf(1), -math.MaxFloat32, math.Inf(-1), math.SmallestNonzeroFloat32}
+	want := []float32{1.5, 0, 0, -math.MaxFloat32, 0, math.SmallestNonzeroFloat32}
+	var data []byte
+	for _, n := range numbers {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(n)))
+	}
+	got := make([]float32, len(numbers))
+	decode(lembra.Float32, data, got)
+	if !slices.Equal(got, want) {
+		t.Errorf("decoded %v, want %v", got, want)
+	}
+	decode(lembra.Int8, []byte{0x80, 0xff, 0, 1, 0x7f, 2}, got)
+	if want := []float32{-128, -1, 0, 1, 127, 2}; !slices.Equal(got, want) {
+		t.Errorf("decoded %v, want %v", got, want)
 	}
 }
 
