@@ -155,7 +155,6 @@ type worker struct {
 	world    *world
 	random   *rand.Rand
 	number   int
-	name     string
 	made     int
 	memories []*tracked
 	keyed    []*keyed
@@ -174,7 +173,7 @@ func newWorld(seed uint64) *world {
 	w := &world{}
 	for i := range crashWorkers {
 		w.workers = append(w.workers, &worker{
-			world: w, number: i, name: fmt.Sprintf("w%d", i),
+			world: w, number: i,
 			random: rand.New(rand.NewPCG(seed, uint64(i)+1)),
 		})
 	}
@@ -208,7 +207,7 @@ func (w *world) load(t *testing.T, s *server, d time.Duration) {
 			for !w.killed.Load() {
 				if err := worker.step(s); err != nil {
 					if !w.killed.Load() {
-						t.Errorf("%s: %v", worker.name, err)
+						t.Errorf("w%d: %v", worker.number, err)
 					}
 					return
 				}
@@ -260,7 +259,7 @@ func (w *worker) content() string {
 
 func (w *worker) newID() string {
 	w.made++
-	return fmt.Sprintf("%s-%d", w.name, w.made)
+	return fmt.Sprintf("w%d-%d", w.number, w.made)
 }
 
 func (w *worker) agent() string { return fmt.Sprintf("agent-%d", w.random.IntN(crashAgents)) }

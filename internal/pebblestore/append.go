@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"google.golang.org/protobuf/proto"
@@ -57,7 +59,7 @@ func (s *Store) Append(ctx context.Context, log record.LogID, after uint64, reco
 		return 0, end, fmt.Errorf("append: %w", err)
 	}
 	s.metrics.records.Add(float64(len(records)))
-	s.reclaimer.note(log, a.head.Live, a.dead)
+	s.reclaimer.note(log, a.head.Live, slices.Collect(maps.Keys(a.ended)))
 	return len(records), after + uint64(len(records)), nil
 }
 
@@ -170,7 +172,6 @@ type appending struct {
 	records []*record.Record
 	batch   *pebble.Batch
 	head    record.Head // after the append
-	dead    []uint64    // numbers of stored records that live no more
 
 	living  []bool                    // which of the records are of living memories
 	ended   map[uint64]bool           // earlier records of memories that live no more
@@ -266,7 +267,6 @@ func (a *appending) end(number uint64, keep bool) error {
 	if err != nil || value == nil {
 		return err
 	}
-	a.dead = append(a.dead, number)
 	// The size tells Pebble how much a compaction wins.
 	err = a.batch.DeleteSized(numberKey(kindLiving, a.log, number), uint32(len(value)), nil)
 	if err != nil || !keep {
