@@ -3,20 +3,21 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/pb33f/libopenapi"
-	validator "github.com/pb33f/libopenapi-validator"
-	"github.com/pb33f/libopenapi-validator/config"
-	validatorerrors "github.com/pb33f/libopenapi-validator/errors"
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lembra"
@@ -28,42 +29,25 @@ import (
 // fails the test, and so does a request that the server took as valid, but that
 // the document does not allow.
 type checkedTransport struct {
-	t     testing.TB
-	next  http.RoundTripper
-	check validator.Validator
-
-	mu sync.Mutex // the validator is used by one at a time
+	t      testing.TB
+	next   http.RoundTripper
+	routes routers.Router
 }
 
 // newCheckedTransport returns a transport that checks what goes over next. Use
 // it as the Transport of the end-to-end tests' client.
 func newCheckedTransport(t testing.TB, next http.RoundTripper) *checkedTransport {
 	t.Helper()
-	document, err := libopenapi.NewDocument(api.OpenAPI())
+	document, err := openapi3.NewLoader().LoadFromData(api.OpenAPI())
 	if err != nil {
 		t.Fatalf("read OpenAPI document: %v", err)
 	}
-	// The strict mode sees to parameters and headers. Bodies need none of it, as
-	// the document closes every object (and it takes maps for objects).
-	check, errs := validator.NewValidator(document,
-		config.WithStrictMode(), config.WithStrictIgnorePaths("$.body", "$.body.**"),
-		config.WithStrictIgnoredHeadersExtra(ignoredHeaders()...),
-		config.WithFormatAssertions(), config.WithoutSecurityValidation(),
-	)
-	for _, err := range errs {
+	document.Servers = nil // the test's is at another address each time
+	routes, err := legacy.NewRouter(document)
+	if err != nil {
 		t.Fatalf("use OpenAPI document: %v", err)
 	}
-	t.Cleanup(check.Release)
-	return &checkedTransport{t: t, next: next, check: check}
-}
-
-// ignoredHeaders are those of HTTP itself, of the key, and those that every
-// answer may have.
-func ignoredHeaders() []string {
-	return []string{
-		"X-Api-Key", "Authorization", "Cache-Control", "X-Content-Type-Options", "Allow",
-		"Content-Length", "Content-Type", "Date", "User-Agent", "Accept-Encoding", "Connection",
-	}
+	return &checkedTransport{t: t, next: next, routes: routes}
 }
 
 // RoundTrip sends a request, and checks it and its answer.
@@ -94,77 +78,92 @@ func (c *checkedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (c *checkedTransport) hold(r *http.Request, sent []byte, w *http.Response, received []byte) {
 	c.t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ctx := r.Context()
-	copied := func() (*http.Request, *http.Response) {
-		request := r.Clone(ctx)
-		request.Body = io.NopCloser(bytes.NewReader(sent))
-		if len(sent) > 0 && request.Header.Get("Content-Type") == "" {
-			request.Header.Set("Content-Type", "application/json") // which the server takes an untyped body for
-		}
-		answer := *w
-		answer.Header = w.Header.Clone()
-		answer.Body = io.NopCloser(bytes.NewReader(received))
-		return request, &answer
+	described := r.Clone(r.Context())
+	if r.Method == http.MethodHead {
+		described.Method = http.MethodGet // whose answer it has, less the body
 	}
-	if !c.described(r, w) { //nolint:contextcheck // the request carries it
+	route, params, err := c.routes.FindRoute(described)
+	if err != nil {
+		c.isProblem(r, w)
 		return
 	}
+	described.Body = io.NopCloser(bytes.NewReader(sent))
+	if len(sent) > 0 && described.Header.Get("Content-Type") == "" {
+		described.Header.Set("Content-Type", "application/json") // which the server takes an untyped body for
+	}
+	options := &openapi3filter.Options{
+		MultiError: true, IncludeResponseStatus: true, RejectWhenRequestBodyNotSpecified: true,
+		SkipSettingDefaults: true, AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+		ExcludeResponseBody: r.Method == http.MethodHead,
+	}
+	request := &openapi3filter.RequestValidationInput{Request: described, PathParams: params, Route: route, Options: options}
 	if w.StatusCode < http.StatusMultipleChoices {
-		request, _ := copied() //nolint:bodyclose // it is made of bytes
-		if ok, errs := c.check.ValidateHttpRequest(request); !ok {
-			c.t.Errorf("%s %s was accepted, but the OpenAPI document does not allow it:\n%s%s", r.Method, r.URL, explain(errs), sent)
+		err := errors.Join(openapi3filter.ValidateRequest(r.Context(), request), undescribedInput(described, route))
+		if err != nil {
+			c.t.Errorf("%s %s was accepted, but the OpenAPI document does not allow it: %v\n%s", r.Method, r.URL, err, sent)
 		}
 	}
-	if r.Method == http.MethodHead {
-		return // an answer without its body
-	}
-	request, answer := copied() //nolint:bodyclose // it is made of bytes
-	if ok, errs := c.check.ValidateHttpResponse(request, answer); !ok {
-		c.t.Errorf("%s %s: the answer %d is not as the OpenAPI document has it:\n%s%s", r.Method, r.URL, w.StatusCode, explain(errs), received)
+	err = errors.Join(openapi3filter.ValidateResponse(r.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: request, Status: w.StatusCode, Header: w.Header,
+		Body: io.NopCloser(bytes.NewReader(received)), Options: options,
+	}), undescribedOutput(w, route))
+	if err != nil {
+		c.t.Errorf("%s %s: the answer %d is not as the OpenAPI document has it: %v\n%s", r.Method, r.URL, w.StatusCode, err, received)
 	}
 }
 
-// described tells whether the document has the request's route; where it does
-// not, the answer must say so.
-func (c *checkedTransport) described(r *http.Request, w *http.Response) bool {
-	switch w.StatusCode {
-	case http.StatusMethodNotAllowed:
-	case http.StatusNotFound:
-		// A path that is not described, or a thing that is not there: the document
-		// tells.
-		probe := r.Clone(context.Background())
-		probe.Body = http.NoBody
-		_, errs := c.check.ValidateHttpRequest(probe)
-		for _, e := range errs {
-			if e.IsPathMissingError() {
-				return c.isProblem(r, w)
-			}
-		}
-		return true
-	default:
-		return true
+// undescribedInput names the parameters that the route's description lacks.
+func undescribedInput(r *http.Request, route *routers.Route) error {
+	var err error
+	has := func(in, name string) bool {
+		return route.Operation.Parameters.GetByInAndName(in, name) != nil || route.PathItem.Parameters.GetByInAndName(in, name) != nil
 	}
-	return c.isProblem(r, w)
-}
-
-func (c *checkedTransport) isProblem(r *http.Request, w *http.Response) bool {
-	if got := w.Header.Get("Content-Type"); got != "application/problem+json" {
-		c.t.Errorf("%s %s: the answer %d is %q, no problem", r.Method, r.URL, w.StatusCode, got)
-	}
-	return false
-}
-
-func explain(errs []*validatorerrors.ValidationError) string {
-	var b strings.Builder
-	for _, e := range errs {
-		fmt.Fprintf(&b, "  %s: %s\n", e.Message, e.Reason)
-		for _, s := range e.SchemaValidationErrors {
-			fmt.Fprintf(&b, "    %s at %s\n", s.Reason, s.FieldPath)
+	for name := range r.URL.Query() {
+		if !has(openapi3.ParameterInQuery, name) {
+			err = errors.Join(err, fmt.Errorf("query parameter %s is not described", name))
 		}
 	}
-	return b.String()
+	for name := range r.Header {
+		if !slices.Contains(commonHeaders(), name) && !has(openapi3.ParameterInHeader, name) {
+			err = errors.Join(err, fmt.Errorf("header %s is not described", name))
+		}
+	}
+	return err
+}
+
+// undescribedOutput names the headers that the answer's description lacks.
+func undescribedOutput(w *http.Response, route *routers.Route) error {
+	answer := route.Operation.Responses.Status(w.StatusCode)
+	if answer == nil {
+		return nil // the status is at fault
+	}
+	described := commonHeaders()
+	for name := range answer.Value.Headers {
+		described = append(described, http.CanonicalHeaderKey(name))
+	}
+	var err error
+	for name := range w.Header {
+		if !slices.Contains(described, name) {
+			err = errors.Join(err, fmt.Errorf("header %s is not described", name))
+		}
+	}
+	return err
+}
+
+// commonHeaders are those that are not described: of HTTP itself, of the key,
+// and those that every answer may have.
+func commonHeaders() []string {
+	return []string{
+		"X-Api-Key", "Authorization", "Cache-Control", "X-Content-Type-Options", "Allow",
+		"Content-Length", "Content-Type", "Date", "User-Agent", "Accept-Encoding", "Vary", "Connection",
+	}
+}
+
+// isProblem sees to the answer to a request that is not described.
+func (c *checkedTransport) isProblem(r *http.Request, w *http.Response) {
+	if got := w.Header.Get("Content-Type"); w.StatusCode < 400 || got != "application/problem+json" {
+		c.t.Errorf("%s %s is not described, and the answer %d is %q, no problem", r.Method, r.URL, w.StatusCode, got)
+	}
 }
 
 // A recordingT takes the failures of the transport under test.
@@ -410,24 +409,30 @@ func TestOpenAPICheckFails(t *testing.T) {
 		change func(http.Handler) http.Handler
 		line   string
 		body   string
+		finds  string
 	}{
-		"another field":     {replace(`"content":`, `"colour":1,"content":`, 0), "GET /memories/m1", ""},
-		"a missing field":   {replace(`"content":"c",`, ``, 0), "GET /memories/m1", ""},
-		"a field's type":    {replace(`"version":2`, `"version":"2"`, 0), "GET /memories/m1", ""},
-		"a nested field":    {replace(`"score":`, `"scores":`, 0), "POST /recall", `{"query":"q"}`},
-		"a list's element":  {replace(`"memories":3`, `"memories":-3`, 0), "GET /agents", ""},
-		"no time":           {replace(`"created_at":"2026`, `"created_at":"x2026`, 0), "GET /memories/m1", ""},
-		"another status":    {replace("", "", 418), "GET /memories/m1", ""},
-		"a header":          {header("X-Colour"), "GET /memories/m1", ""},
-		"a problem's field": {replace(`"code":`, `"kode":`, 0), "GET /memories/missing", ""},
-		"accepted wrongly":  {replace("", "", 200), "POST /memorize", `{"agent_id":"a","content":"c","colour":1}`},
+		"another field":      {replace(`"content":`, `"colour":1,"content":`, 0), "GET /memories/m1", "", "the answer"},
+		"a missing field":    {replace(`"content":"c",`, ``, 0), "GET /memories/m1", "", "the answer"},
+		"a field's type":     {replace(`"version":2`, `"version":"2"`, 0), "GET /memories/m1", "", "the answer"},
+		"a nested field":     {replace(`"score":`, `"scores":`, 0), "POST /recall", `{"query":"q"}`, "the answer"},
+		"a list's element":   {replace(`"memories":3`, `"memories":-3`, 0), "GET /agents", "", "the answer"},
+		"no time":            {replace(`"created_at":"2026`, `"created_at":"x2026`, 0), "GET /memories/m1", "", "the answer"},
+		"another status":     {replace("", "", 418), "GET /memories/m1", "", "the answer"},
+		"a header":           {header("X-Colour"), "GET /memories/m1", "", "the answer"},
+		"a problem's field":  {replace(`"code":`, `"kode":`, 0), "GET /memories/missing", "", "the answer"},
+		"accepted wrongly":   {replace("", "", 200), "POST /memorize", `{"agent_id":"a","content":"c","colour":1}`, "was accepted"},
+		"no body":            {replace("", "", 200), "POST /recall", "", "was accepted"},
+		"a filter":           {replace("", "", 200), "POST /recall", `{"query":"q","filter":{"AND":[{"speaker":{"like":"x"}}]}}`, "was accepted"},
+		"a parameter":        {replace("", "", 200), "GET /memories?colour=red", "", "was accepted"},
+		"a parameter's type": {replace("", "", 200), "GET /memories?limit=many", "", "was accepted"},
+		"a path":             {replace("", "", 200), "GET /nowhere", "", "is not described"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			record := &recordingT{TB: t}
 			transport := newCheckedTransport(record, http.DefaultTransport)
 			ask(t, transport, "key", c.line, cannedServer(t, c.change), c.body)
-			if len(record.failures) == 0 {
-				t.Error("nothing was found")
+			if all := strings.Join(record.failures, "\n"); !strings.Contains(all, c.finds) {
+				t.Errorf("nothing was found of which %q, only %q", c.finds, all)
 			}
 		})
 	}
