@@ -20,6 +20,7 @@ import (
 
 	"lembra"
 	"lembra/client"
+	"lembra/internal/engine"
 	"lembra/internal/evaluate"
 	"lembra/internal/observe"
 )
@@ -46,6 +47,8 @@ type evalOptions struct {
 	out, baseline     string
 	svg, measure      string
 	asJSON, ablate    bool
+	// embedder is the model of the servers of its own: one, for all of them.
+	embedder engine.Embedder
 }
 
 func (c *cli) evalCommand() *cobra.Command {
@@ -158,6 +161,11 @@ func (c *cli) eval(ctx context.Context, o *evalOptions, config Config) error {
 	if err != nil {
 		return err
 	}
+	if o.url == "" {
+		if o.embedder, err = newEmbedder(config.EmbeddingModel); err != nil {
+			return err
+		}
+	}
 	run, outcome, err := c.evalServer(ctx, o, config, set)
 	if err != nil {
 		return err
@@ -246,7 +254,7 @@ func (c *cli) evalServer(ctx context.Context, o *evalOptions, config Config, set
 	server := o.connection
 	if server.url == "" {
 		var stop func() error
-		if server.url, server.key, stop, err = c.ownServer(ctx, config); err != nil {
+		if server.url, server.key, stop, err = c.ownServer(ctx, config, o.embedder); err != nil {
 			return nil, outcome, err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
@@ -296,7 +304,7 @@ func (c *cli) askSet(ctx context.Context, cl *client.Client, o *evalOptions, set
 
 // ownServer starts a server with an empty data folder; stop ends it, and removes
 // the folder.
-func (c *cli) ownServer(ctx context.Context, config Config) (url, key string, stop func() error, err error) {
+func (c *cli) ownServer(ctx context.Context, config Config, embedder engine.Embedder) (url, key string, stop func() error, err error) {
 	folder, err := os.MkdirTemp("", "lembra-eval-")
 	if err != nil {
 		return "", "", nil, fmt.Errorf("make data folder: %w", err)
@@ -309,7 +317,7 @@ func (c *cli) ownServer(ctx context.Context, config Config) (url, key string, st
 	if err != nil {
 		return "", "", nil, errors.Join(fmt.Errorf("open log: %w", err), os.RemoveAll(folder))
 	}
-	p, err := OpenProgram(ctx, config, logger, Parts{Fatal: c.endFatally})
+	p, err := OpenProgram(ctx, config, logger, Parts{Embedder: embedder, Fatal: c.endFatally})
 	if err != nil {
 		return "", "", nil, errors.Join(fmt.Errorf("start server: %w", err), os.RemoveAll(folder))
 	}

@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values[scriptStopKey{}] = new(func() error)
 			e.Setenv("ADMIN", testAdminKey)
+			e.Setenv("GORACE", os.Getenv("GORACE")) // scripts/test.sh has it
 			runs, err := filepath.Abs("../../internal/bench/report/testdata/runs")
 			if err != nil {
 				return fmt.Errorf("find runs: %w", err)
