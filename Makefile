@@ -22,7 +22,7 @@ build: ## build bin/lembra
 run: build ## build and serve on 127.0.0.1:8080, data in ./lembra-data
 	bin/lembra serve
 
-test: ## vet, and run every test under the race detector
+test: ## run every test under the race detector
 	scripts/test.sh
 
 lint: tools ## check style, formatting and the usual mistakes
