@@ -77,6 +77,9 @@ type AdmissionConfig struct {
 	Work    int           `koanf:"work"`
 	Waiters int           `koanf:"waiters"`
 	WaitMax time.Duration `koanf:"wait_max"`
+	// TenantShare is how much of the CPU is used while one tenant sends more than all
+	// others together, who send too: that one is let in at a pace. 0 and 1 are for all.
+	TenantShare float64 `koanf:"tenant_share"`
 }
 
 // LimitsConfig bounds what a request may hold: lembra.Limits, and the memory of
@@ -146,7 +149,7 @@ func defaultConfig() Config {
 		ConnectionsMax: defaultConnections(),
 		EmbeddingModel: static.Name,
 		VectorWeight:   engine.DefaultVectorWeight,
-		Admission:      AdmissionConfig{Work: admit.DefaultWork(), Waiters: admit.DefaultWaiters, WaitMax: admit.DefaultWaitMax},
+		Admission:      AdmissionConfig{Work: admit.DefaultWork(), Waiters: admit.DefaultWaiters, WaitMax: admit.DefaultWaitMax, TenantShare: admit.DefaultTenantShare},
 		Limits: LimitsConfig{
 			ContentBytesMax: Size(l.ContentBytesMax), MetadataBytesMax: Size(l.MetadataBytesMax),
 			BodyBytesMax: Size(l.BodyBytesMax), BodiesBytesMax: api.DefaultBodiesBytesMax,
@@ -229,6 +232,9 @@ func (c *Config) validate() error {
 	}
 	if !(c.VectorWeight >= 0 && c.VectorWeight <= 1) {
 		bad("vector_weight", "must be between 0 and 1")
+	}
+	if !(c.Admission.TenantShare >= 0 && c.Admission.TenantShare <= 1) {
+		bad("admission.tenant_share", "must be between 0 and 1")
 	}
 	if _, err := c.Ranking.Disable.rules(); err != nil {
 		bad("ranking.disable", "%v", err)

@@ -132,7 +132,7 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	}
 	p.gate, err = admit.New(admit.Options{
 		Work: p.config.Admission.Work, Waiters: p.config.Admission.Waiters, WaitMax: p.config.Admission.WaitMax,
-		Registerer: p.registry,
+		TenantShare: p.config.Admission.TenantShare, Registerer: p.registry,
 	})
 	if err != nil {
 		return fmt.Errorf("open admission: %w", err)

@@ -9,7 +9,9 @@
 // is the last of those that is refused, and not another tenant's.
 //
 // Turns count requests, not what they cost, and those at work are never
-// interrupted. A tenant that adds keys gets no more turns for it.
+// interrupted. A tenant that adds keys gets no more turns for it. And one that sends
+// more than all others together is let in at a pace that leaves them some of the CPU:
+// where all of it is used, turns alone are no help.
 //
 // A [Budget] divides the process's file descriptors. [Connections] keeps the open
 // connections within its share: past it new ones wait in the kernel, so that the
@@ -38,6 +40,8 @@ import (
 const (
 	DefaultWaiters = 25_000
 	DefaultWaitMax = 10 * time.Second
+	// DefaultTenantShare leaves more than half of the CPU to the others.
+	DefaultTenantShare = 0.4
 
 	// A request at work mostly waits for the disk, together with the others of
 	// its commit: too few of them would make commits small.
@@ -49,7 +53,7 @@ const (
 
 	// lookGoneEvery is how often the client of an unwatched request that waits is
 	// looked for.
-	lookGoneEvery = time.Second
+	lookGoneEvery = 5 * time.Second
 )
 
 // Options are the bounds of a Gate.
@@ -59,8 +63,12 @@ type Options struct {
 	// Waiters is how many may wait.
 	Waiters int
 	// WaitMax is how long one may wait.
-	WaitMax    time.Duration
-	Registerer prometheus.Registerer
+	WaitMax time.Duration
+	// TenantShare is how much of the CPU, from 0 to 1, the process uses while one
+	// tenant sends more than all others together, who send too: that one is let in at a
+	// pace. 0 and 1 are for all of it.
+	TenantShare float64
+	Registerer  prometheus.Registerer
 }
 
 // DefaultWork is how many requests may work at once on this machine.
@@ -72,7 +80,9 @@ type Gate struct {
 
 	mu      sync.Mutex
 	working int
-	queue   queue // empty unless all places are taken
+	queue   queue // empty unless all places are taken, or a tenant is paced
+	pacer   pacer
+	pacing  bool // letPaced is going to run
 
 	waits       prometheus.Histogram
 	refusedFull prometheus.Counter
@@ -94,7 +104,7 @@ func New(o Options) (*Gate, error) {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
-	g := &Gate{o: o}
+	g := &Gate{o: o, pacer: newPacer(o.TenantShare, o.WaitMax/2)}
 	return g, g.register()
 }
 
@@ -117,6 +127,9 @@ func (g *Gate) register() error {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "lembra_admission_waiting", Help: "Requests waiting for their turn.",
 		}, func() float64 { return float64(g.Figures().Waiting) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "lembra_admission_pace", Help: "Requests a second that the tenant is let in who crowds others out; 0 where none does.",
+		}, g.pace),
 	} {
 		if err := g.o.Registerer.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
@@ -129,8 +142,7 @@ func (g *Gate) register() error {
 // be called when the work is done.
 func (g *Gate) Acquire(ctx context.Context, p lembra.Principal) error {
 	g.mu.Lock()
-	if g.working < g.o.Work {
-		g.working++
+	if g.enter(p.Tenant) {
 		g.mu.Unlock()
 		return nil
 	}
@@ -143,6 +155,48 @@ func (g *Gate) Acquire(ctx context.Context, p lembra.Principal) error {
 	err := g.wait(ctx, w)
 	g.waits.Observe(time.Since(start).Seconds())
 	return err
+}
+
+// enter lets a request in that need not wait; false where it must. g.mu is held.
+func (g *Gate) enter(t lembra.Tenant) bool {
+	now := time.Now()
+	g.pacer.look(now, g.queue.waiting)
+	if g.working >= g.o.Work || g.queue.waiting(t) > 0 || !g.pacer.begin(t, now) {
+		if g.pacer.pace != nil && !g.pacing {
+			g.pacing = true
+			time.AfterFunc(paceEvery, g.letPaced)
+		}
+		return false
+	}
+	g.working++
+	return true
+}
+
+// letPaced lets in those who wait for their tenant's pace, until none do.
+func (g *Gate) letPaced() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pacer.look(time.Now(), g.queue.waiting)
+	g.letIn()
+	if g.pacing = g.queue.size > 0 && g.pacer.pace != nil; g.pacing {
+		time.AfterFunc(paceEvery, g.letPaced)
+	}
+}
+
+// letIn lets in those who wait, as far as there are places. g.mu is held.
+func (g *Gate) letIn() {
+	if g.queue.size == 0 {
+		return
+	}
+	now := time.Now()
+	for g.working < g.o.Work {
+		w := g.queue.pop(func(t lembra.Tenant) bool { return g.pacer.begin(t, now) })
+		if w == nil {
+			return
+		}
+		g.working++
+		w.answer <- nil
+	}
 }
 
 // enqueue lets a request wait, and has another make room where that is fair;
@@ -207,11 +261,8 @@ func (g *Gate) wait(ctx context.Context, w *waiter) error {
 func (g *Gate) Release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w := g.queue.pop(); w != nil {
-		w.answer <- nil
-		return
-	}
 	g.working--
+	g.letIn()
 }
 
 func (g *Gate) refuseFull() error {
@@ -224,6 +275,16 @@ func overloaded(message string) error {
 		Code: lembra.CodeOverloaded, Message: message,
 		RetryAfter: time.Second + rand.N(retryAfterMax-time.Second),
 	}
+}
+
+// pace is that of the tenant who is paced, in requests a second.
+func (g *Gate) pace() float64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pacer.look(time.Now(), g.queue.waiting); g.pacer.pace == nil {
+		return 0
+	}
+	return float64(g.pacer.pace.Limit())
 }
 
 // Figures are a Gate's counts and bounds.

@@ -63,9 +63,21 @@ func (q *queue) push(tenant lembra.Tenant, keyID string) *waiter {
 	return w
 }
 
-// pop takes out the request whose turn it is; nil where none waits.
-func (q *queue) pop() *waiter {
+// waiting counts a tenant's requests that wait.
+func (q *queue) waiting(tenant lembra.Tenant) int {
+	if t := q.tenants[tenant]; t != nil {
+		return t.size
+	}
+	return 0
+}
+
+// pop takes out the request whose turn it is, of the tenants that may have one; nil
+// where none waits.
+func (q *queue) pop(may func(lembra.Tenant) bool) *waiter {
 	front := q.turns.Front()
+	for front != nil && !may(front.Value.(*tenantLine).tenant) { //nolint:forcetypeassert // as all are
+		front = front.Next()
+	}
 	if front == nil {
 		return nil
 	}

@@ -148,7 +148,7 @@ func TestQueueIsLikeItsModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"push": push, "push again": push, // more come than go
 			"pop": func(t *rapid.T) {
-				got, want := q.pop(), m.pop()
+				got, want := q.pop(func(lembra.Tenant) bool { return true }), m.pop()
 				if got != want {
 					t.Fatalf("it is the turn of %v, got %v", want, got)
 				}
