@@ -3,6 +3,7 @@ package admit
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -10,6 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// silenceFactor is how many times the time for its header a client may be silent that has
+// just connected. One that is short of CPU connects long before it sends, and a connection
+// that is closed under a request costs it that request. While others wait, a silent one is
+// reclaimed like any that rests.
+const silenceFactor = 3
 
 // A conn is an open connection.
 type conn struct {
@@ -24,6 +31,8 @@ type conn struct {
 	working   atomic.Int64 // requests at work: several with HTTP/2
 	// last is when bytes came or a request ended, since Connections.base.
 	last atomic.Int64
+
+	heard bool // a byte has come, or the time for it was extended; Read's own
 
 	mu         sync.Mutex // makes reclaim and the news of bytes exclude each other
 	reclaiming bool
@@ -71,10 +80,11 @@ func (c *conn) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := c.Conn.Read(b)
-	for n == 0 && c.reads.early(err) {
+	for n == 0 && (c.reads.early(err) || c.extend(err)) {
 		n, err = c.Conn.Read(b)
 	}
 	if n > 0 {
+		c.heard = true
 		c.mu.Lock()
 		now := c.connections.now()
 		if last := time.Duration(c.last.Swap(int64(now))); c.working.Load() == 0 {
@@ -88,6 +98,19 @@ func (c *conn) Read(b []byte) (int, error) {
 		c.mu.Unlock()
 	}
 	return n, err //nolint:wrapcheck // a reader's error is its caller's
+}
+
+// extend tells whether err is that a client was silent in the time for its first header.
+// It is given more then, once.
+func (c *conn) extend(err error) bool {
+	if c.heard || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	c.heard = true
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	silence := c.connections.now() - time.Duration(c.last.Load())
+	return !c.reclaiming && c.SetReadDeadline(time.Now().Add((silenceFactor-1)*silence)) == nil
 }
 
 // Write writes.
@@ -110,6 +133,11 @@ func (c *conn) reclaim(then time.Duration) bool {
 	if c.closed.Load() || !c.restsSince(then) || c.unread() {
 		return false
 	}
+	return c.hangUp()
+}
+
+// hangUp has the server's reading fail. The caller has locked c.mu.
+func (c *conn) hangUp() bool {
 	c.reclaiming = c.SetReadDeadline(time.Unix(1, 0)) == nil
 	return c.reclaiming
 }

@@ -2,9 +2,11 @@ package admit
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -86,7 +88,7 @@ func TestARequestIsBeforeReclaiming(t *testing.T) {
 		}
 	}
 	time.Sleep(10 * time.Millisecond)
-	c.reclaiming = c.SetReadDeadline(time.Unix(1, 0)) == nil // as reclaim does it
+	c.hangUp()
 	c.mu.Unlock()
 	if err := <-got; err != nil {
 		t.Errorf("read: %v", err)
@@ -96,6 +98,40 @@ func TestARequestIsBeforeReclaiming(t *testing.T) {
 	}
 	if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
 		t.Errorf("read on: %d, %v", n, err)
+	}
+}
+
+// One that is silent after it has connected is not cut when the time for its header is
+// over, but one that has begun to send is, and so is one whose place is needed.
+func TestSilenceBeforeTheFirstHeader(t *testing.T) {
+	const header = 10 * time.Second
+	const never = time.Hour
+	for name, c := range map[string]struct{ sends, reclaimed, cut time.Duration }{
+		"silent":            {never, never, 3 * header},
+		"sends in time":     {5 * time.Second, never, header},
+		"sends late":        {25 * time.Second, never, 3 * header},
+		"reclaimed":         {never, 12 * time.Second, 12 * time.Second},
+		"reclaimed earlier": {never, 9 * time.Second, 9 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := net.Pipe()
+			defer func() { _, _ = server.Close(), client.Close() }()
+			start := time.Now()
+			conn := newConn(server, &Connections{base: start})
+			if err := conn.SetReadDeadline(start.Add(header)); err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(c.sends, func() { _, _ = client.Write([]byte("G")) })
+			time.AfterFunc(c.reclaimed, func() {
+				conn.mu.Lock()
+				defer conn.mu.Unlock()
+				conn.hangUp()
+			})
+			_, err := io.ReadAll(conn)
+			if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != c.cut {
+				t.Errorf("%s: %v after %s, want a timeout after %s", name, err, took, c.cut)
+			}
+		})
 	}
 }
 

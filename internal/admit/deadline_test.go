@@ -33,6 +33,7 @@ func TestDeadlinesAreArmedOnce(t *testing.T) {
 		defer func() { _, _ = server.Close(), client.Close() }()
 		a := &armable{Conn: server, start: time.Now()}
 		c := newConn(a, &Connections{base: time.Now()})
+		c.heard = true
 		at := func(d time.Duration) {
 			if err := c.SetReadDeadline(a.start.Add(d)); err != nil {
 				t.Fatal(err)

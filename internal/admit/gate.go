@@ -50,10 +50,6 @@ const (
 
 	// retryAfterMax spreads the retries of those that were refused together.
 	retryAfterMax = 5 * time.Second
-
-	// lookGoneEvery is how often the client of an unwatched request that waits is
-	// looked for.
-	lookGoneEvery = 5 * time.Second
 )
 
 // Options are the bounds of a Gate.
@@ -213,48 +209,44 @@ func (g *Gate) enqueue(p lembra.Principal) (*waiter, bool) {
 	return g.queue.push(p.Tenant, p.KeyID), true
 }
 
-// wait waits for the answer, as long as the bound and ctx allow and the client is there.
+// wait waits for the answer, as long as the bound and ctx allow. Whether the client of an
+// unwatched request is there is looked at when its turn comes.
 func (g *Gate) wait(ctx context.Context, w *waiter) error {
 	timer := time.NewTimer(g.o.WaitMax)
 	defer timer.Stop()
-	var look <-chan time.Time
-	c, _ := ctx.Value(connKey{}).(*conn)
-	if c != nil && c.unwatched.Load() {
-		ticker := time.NewTicker(lookGoneEvery)
-		defer ticker.Stop()
-		look = ticker.C
-	}
-	late := false
 	var gone error
-	for !late && gone == nil {
-		select {
-		case err := <-w.answer:
+	select {
+	case err := <-w.answer:
+		c, _ := ctx.Value(connKey{}).(*conn)
+		if err != nil || c == nil || !c.unwatched.Load() || !c.gone() {
 			return err
-		case <-ctx.Done():
-			gone = ctx.Err()
-		case <-look:
-			if c.gone() {
-				gone = context.Canceled
-			}
-		case <-timer.C:
-			late = true
 		}
+		g.Release()
+		return g.gaveUp(context.Canceled)
+	case <-ctx.Done():
+		gone = ctx.Err()
+	case <-timer.C:
 	}
 	g.mu.Lock()
 	waited := g.queue.remove(w)
 	g.mu.Unlock()
 	if !waited { // the answer came at the same moment
-		if err := <-w.answer; err != nil || late {
+		if err := <-w.answer; err != nil || gone == nil {
 			return err
 		}
 		g.Release()
 	}
 	if gone != nil {
-		g.gone.Inc()
-		return fmt.Errorf("wait for a turn: %w", gone)
+		return g.gaveUp(gone)
 	}
 	g.refusedLate.Inc()
 	return overloaded(fmt.Sprintf("no turn within %s: send fewer requests at once, retry later, or raise admission.work or admission.wait_max", g.o.WaitMax))
+}
+
+// gaveUp is that a request's client did not wait for its turn.
+func (g *Gate) gaveUp(err error) error {
+	g.gone.Inc()
+	return fmt.Errorf("wait for a turn: %w", err)
 }
 
 // Release ends the work that Acquire began, and hands the place to whose turn it is.

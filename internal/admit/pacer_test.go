@@ -59,6 +59,7 @@ func TestPace(t *testing.T) {
 		noisyLo, noisyHi int // in a second
 	}{
 		{"alone", 0.5, map[string]int{"noisy": 18}, 18_000, 18_000},
+		{"beside the server's admin", 0.5, map[string]int{"noisy": 18, "": 1}, 18_000, 18_000},
 		{"beside another", 0.5, map[string]int{"noisy": 18, "quiet": 1}, 8_000, 9_700},
 		{"a larger share", 0.8, map[string]int{"noisy": 18, "quiet": 1}, 13_000, 15_500},
 		{"a smaller share", 0.25, map[string]int{"noisy": 18, "quiet": 1}, 3_200, 4_200},

@@ -145,42 +145,43 @@ func TestUnwatchedRequestsInARow(t *testing.T) {
 	}
 }
 
+// One whose client is gone when its turn comes gives it to the next.
 func TestUnwatchedRequestsWaitForNoTurn(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	gate, err := admit.New(admit.Options{Work: 1, WaitMax: time.Minute, Registerer: registry})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := gate.Acquire(t.Context(), lembra.Principal{}); err != nil {
-		t.Fatal(err)
-	}
-	begun, ended := make(chan struct{}), make(chan error, 1)
-	client := served(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.ReadAll(r.Body)
-		close(begun)
-		ended <- gate.Acquire(r.Context(), lembra.Principal{})
-	})
-	write(t, client, "/write", "body")
-	<-begun
-	select {
-	case err := <-ended:
-		t.Fatalf("did not wait: %v", err)
-	case <-time.After(1500 * time.Millisecond): // it was looked for, and is there
-	}
-	if err := client.Close(); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-ended:
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("waited for a turn without a client: %v", err)
+	for _, stays := range []bool{true, false} {
+		if err := gate.Acquire(t.Context(), lembra.Principal{}); err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(10 * time.Second):
+		ended := make(chan error, 1)
+		client := served(t, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
+			ended <- gate.Acquire(r.Context(), lembra.Principal{})
+		})
+		write(t, client, "/write", "body")
+		for deadline := time.Now().Add(10 * time.Second); gate.Figures().Waiting == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the request does not wait")
+			}
+		}
+		if !stays {
+			if err := client.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		gate.Release()
-		t.Fatal("a request waits for a turn when its client is gone")
-	}
-	if f := gate.Figures(); f.Waiting != 0 || f.Working != 1 {
-		t.Errorf("%d wait and %d work, want the one that works", f.Waiting, f.Working)
+		if err := <-ended; stays != (err == nil) || !stays && !errors.Is(err, context.Canceled) {
+			t.Errorf("client stays: %v, its turn: %v", stays, err)
+		}
+		if stays {
+			gate.Release()
+		}
+		if f := gate.Figures(); f.Waiting != 0 || f.Working != 0 {
+			t.Errorf("client stays: %v, %d wait and %d work, want none", stays, f.Waiting, f.Working)
+		}
 	}
 	if gave := refusals(t, registry)["client_gave_up"]; gave != 1 {
 		t.Errorf("%v gave up, want 1", gave)
