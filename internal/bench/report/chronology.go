@@ -73,6 +73,10 @@ func (f *facts) peakEvents() []event {
 			events = append(events, event{p.At, key, p})
 		}
 	}
+	if out, found := ruleSilence(f); out == fired {
+		silence, _ := found.(silenceFinding)
+		events = append(events, event{silence.From, "event.silence", silence})
+	}
 	if f.FirstMiss != nil {
 		events = append(events, event{f.FirstMiss.Time, "event.probe", f.FirstMiss.Probe})
 	}

@@ -45,6 +45,7 @@ func rules() []rule {
 		{"checks", ruleChecks},
 		{"verification", ruleVerification},
 		{"probe", ruleProbe},
+		{"silence", ruleSilence},
 		{"stage", ruleStage},
 		{"descriptors", ruleDescriptors},
 		{"log-descriptors", ruleLogDescriptors},
@@ -113,6 +114,36 @@ func ruleProbe(f *facts) (outcome, any) {
 		*run.ProbeSummary
 		First *run.Sample
 	}{p, f.FirstMiss})
+}
+
+// silenceFinding is a time without figures of the server.
+type silenceFinding struct {
+	Seconds  int64
+	From, To time.Time
+}
+
+// ruleSilence finds the longest time in which a server that tells its figures each second
+// told none: it was away, or stood still.
+func ruleSilence(f *facts) (outcome, any) {
+	var longest, silence silenceFinding
+	out := noData
+	for _, s := range f.Samples {
+		if s.Server != nil {
+			out, silence = quiet, silenceFinding{}
+			continue
+		}
+		if silence.Seconds == 0 {
+			silence.From = s.Time.Add(-time.Second)
+		}
+		silence.Seconds, silence.To = silence.Seconds+1, s.Time
+		if silence.Seconds > longest.Seconds {
+			longest = silence
+		}
+	}
+	if out == noData {
+		return noData, nil
+	}
+	return judge(longest.Seconds >= secondsMin, longest)
 }
 
 // stageFinding is a stage with most of the failures.

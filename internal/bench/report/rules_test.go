@@ -60,6 +60,10 @@ func TestRules(t *testing.T) {
 			func(s *Source) { s.Results.Probe.Found-- },
 			func(s *Source) { s.Results.Probe.Asked--; s.Results.Probe.Found-- },
 		},
+		"silence": {
+			func(s *Source) { each(s, 5, func(s *run.Sample) { s.Server = nil }) },
+			func(s *Source) { each(s, 4, func(s *run.Sample) { s.Server = nil }) },
+		},
 		"stage": {
 			func(s *Source) { s.Samples[21].Failures, s.Samples[40].Failures = 80, 20 },
 			func(s *Source) { s.Samples[21].Failures, s.Samples[40].Failures = 79, 21 },
