@@ -145,11 +145,11 @@ func (p *Program) loadCertificate() error {
 	if p.config.TLSCert == "" {
 		return nil
 	}
-	pair, err := tls.LoadX509KeyPair(p.config.TLSCert, p.config.TLSKey)
-	if err != nil {
-		return fmt.Errorf("load the certificate of tls_cert and tls_key: %w", err)
+	c := &certificate{certFile: p.config.TLSCert, keyFile: p.config.TLSKey, logger: p.logger}
+	if err := c.load(); err != nil {
+		return err
 	}
-	p.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	p.tls = &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	return nil
 }
 

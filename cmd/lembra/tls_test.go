@@ -76,6 +76,37 @@ func getLivez(t *testing.T, c *http.Client, p *Program, proto int) {
 	}
 }
 
+// A certificate that is renewed is used within a minute, and one that cannot be read is not.
+func TestCertificateIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	cert, key, _ := writeCertificate(t, dir)
+	c := &certificate{certFile: cert, keyFile: key, logger: slog.New(slog.DiscardHandler)}
+	if err := c.load(); err != nil {
+		t.Fatal(err)
+	}
+	first := c.pair
+	want := func(what string, same bool) {
+		t.Helper()
+		got, err := c.get(nil)
+		if err != nil || (got == first) != same {
+			t.Errorf("%s: the same is used: %v (%v), want %v", what, got == first, err, same)
+		}
+	}
+	writeCertificate(t, dir)
+	want("just read", true)
+	c.read = c.read.Add(-certificateEvery)
+	want("renewed", false)
+	first = c.pair
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	c.read = c.read.Add(-certificateEvery)
+	want("without its key", true)
+	if since := time.Since(c.read); since >= certificateEvery {
+		t.Errorf("one that cannot be read is read for each client; the last time is %s ago", since)
+	}
+}
+
 // With a certificate the server speaks HTTPS, and HTTP/2 to those who do, within
 // the same budget of connections.
 func TestTLS(t *testing.T) {
