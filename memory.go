@@ -88,7 +88,8 @@ type PatchRequest struct {
 	Metadata Optional[map[string]*Value] `json:"metadata,omitzero"`
 }
 
-// HistoryResponse answers GET /memories/{id}/history, oldest version first.
+// HistoryResponse answers GET /memories/{id}/history, oldest version first. Where the first
+// is not version 1, those before it are asked for with the parameter before.
 type HistoryResponse struct {
 	Versions []Memory `json:"versions"`
 }

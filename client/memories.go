@@ -58,8 +58,17 @@ func (c *Client) Get(ctx context.Context, agentID, memoryID string) (lembra.Memo
 // History returns all versions of a memory, oldest first. agentID as in Get.
 func (c *Client) History(ctx context.Context, agentID, memoryID string) ([]lembra.Memory, error) {
 	path, query := ofAgent(agentID, memoryID, "/history")
-	answer, err := call[lembra.HistoryResponse](ctx, c, newRequest(http.MethodGet, path, query, nil))
-	return answer.Versions, err
+	var versions []lembra.Memory
+	for {
+		answer, err := call[lembra.HistoryResponse](ctx, c, newRequest(http.MethodGet, path, query, nil))
+		if err != nil {
+			return nil, err
+		}
+		if versions = append(answer.Versions, versions...); len(answer.Versions) == 0 || versions[0].Version == 1 {
+			return versions, nil
+		}
+		query.Set("before", strconv.FormatUint(versions[0].Version, 10))
+	}
 }
 
 // Patch changes fields of a memory and returns its new version. agentID as in Get.

@@ -216,7 +216,7 @@ func (cannedAPI) Get(_ context.Context, _ lembra.Tenant, _, id string) (lembra.M
 	return cannedMemory(), nil
 }
 
-func (cannedAPI) History(context.Context, lembra.Tenant, string, string) ([]lembra.Memory, error) {
+func (cannedAPI) History(context.Context, lembra.Tenant, string, string, uint64) ([]lembra.Memory, error) {
 	return []lembra.Memory{cannedMemory(), cannedMemory()}, nil
 }
 

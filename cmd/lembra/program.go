@@ -42,6 +42,11 @@ var (
 // logs, its manifest, its lock, and what flushes and compactions write.
 const storeOwnFiles = 48
 
+// readingMax is how many calls read the memories of their answers at once, and encode them.
+// That takes the processor and waits for no client: more would be no faster, and with the
+// largest memories each takes tens of megabytes.
+const readingMax = 32
+
 // A Store is all that a program keeps.
 type Store interface {
 	engine.Log
@@ -75,6 +80,7 @@ type Program struct {
 	access     *access.Access
 	engine     *engine.Engine
 	gate       *admit.Gate
+	reading    *admit.Gate
 	budget     admit.Budget
 	clients    *admit.Connections
 	tls        *tls.Config // nil for plain HTTP
@@ -136,6 +142,11 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	})
 	if err != nil {
 		return fmt.Errorf("open admission: %w", err)
+	}
+	// The queue is as long as there are requests at work: none is turned away.
+	p.reading, err = admit.New(admit.Options{Work: readingMax, Waiters: p.config.Admission.Work, WaitMax: p.config.Admission.WaitMax})
+	if err != nil {
+		return fmt.Errorf("open admission to read: %w", err)
 	}
 	return p.openAPI()
 }
@@ -266,7 +277,7 @@ func (p *Program) openAPI() (err error) {
 		bounds = rates
 	}
 	p.api, err = api.New(api.Config{
-		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Rates: bounds,
+		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Reading: p.reading, Rates: bounds,
 		Limits: l.limits(), BodiesBytesMax: int64(l.BodiesBytesMax),
 		RequestTimeout: t.Request, HeaderTimeout: t.Header, BodyTimeout: t.Body, IdleTimeout: t.Idle,
 		Health: p.health, Ready: p.store.Writable,

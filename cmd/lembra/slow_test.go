@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"lembra"
 )
 
 // Senders of a byte now and then are cut by the deadlines, whatever they are slow
@@ -65,4 +68,47 @@ func drip(c net.Conn, first string, within time.Duration) error {
 		_, err = io.WriteString(c, " ")
 	}
 	return nil
+}
+
+// Clients that do not read their answers take the places of nobody.
+func TestSlowReadersAreLeftBehind(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	config := testConfig(dir)
+	config.Admission.Work = 2
+	p := boot(t, config, Parts{})
+	client := dial(t, p.URL(), defaultKey(t, dir))
+	var memories []lembra.MemorizeRequest
+	for i := range 40 {
+		memories = append(memories, lembra.MemorizeRequest{AgentID: "a", Content: fmt.Sprint(i, strings.Repeat(" word", 6000))})
+	}
+	if _, err := client.MemorizeBatch(t.Context(), memories); err != nil {
+		t.Fatal(err)
+	}
+	dialer := net.Dialer{Control: func(_, _ string, socket syscall.RawConn) error {
+		return socket.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
+	}}
+	for range 8 {
+		c, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(p.URL(), "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		// The system's buffers hold some of the answers.
+		get := "GET /memories?agent_id=a HTTP/1.1\r\nHost: lembra\r\nX-Api-Key: " + defaultKey(t, dir) + "\r\n\r\n"
+		if _, err := io.WriteString(c, strings.Repeat(get, 20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		inFlight, f := metric(t, p, "lembra_http_requests_in_flight"), p.gate.Figures()
+		if inFlight == 8 && f.Working == 0 && f.Waiting == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v requests are in flight, and of them %+v; want 8, and none", inFlight, f)
+		}
+	}
+	if _, err := client.Stats(t.Context(), "default"); err != nil {
+		t.Errorf("beside slow readers: %v", err)
+	}
 }

@@ -31,7 +31,7 @@ import (
 	"lembra"
 )
 
-// Admission bounds the requests at work; admit.Gate is one.
+// Admission bounds how many do something at once; admit.Gate is one.
 type Admission interface {
 	// Acquire waits for the turn of a request of p; where it returns nil, Release
 	// ends it.
@@ -71,13 +71,17 @@ type Config struct {
 	Access    Access
 	Keys      Keys
 	Admission Admission
+	// Reading bounds how many read memories for their answers, and encode them, at once:
+	// what they hold is a multiple of the answers' bytes. Nil for no bound.
+	Reading Admission
 	// Rates bound the requests of tenants and keys; nil for no bounds.
 	Rates Rates
 
 	// Limits bound requests; the default ones where zero.
 	Limits lembra.Limits
 	// BodiesBytesMax bounds the memory that the bodies of all requests may take
-	// at once.
+	// at once, and also that of all answers that clients have not taken yet: those of a
+	// tenant, half of it.
 	BodiesBytesMax int64
 	// HeaderBytesMax bounds the header of a request.
 	HeaderBytesMax int
@@ -147,6 +151,7 @@ type Server struct {
 	headers  headers
 	calls    sync.Pool
 	bodies   atomic.Int64 // bytes that bodies take now
+	answers  answers
 	draining atomic.Bool
 	// deadlines is that of the unwatched requests that begin now.
 	deadlines atomic.Pointer[sharedDeadline]
@@ -171,7 +176,8 @@ func New(c Config) (*Server, error) {
 			json: []string{"application/json"}, problem: []string{"application/problem+json"},
 			noStore: []string{"no-store"}, noSniff: []string{"nosniff"},
 		},
-		errors: lineLimit{perSecond: errorLinesPerSecondMax},
+		errors:  lineLimit{perSecond: errorLinesPerSecondMax},
+		answers: newAnswers(c.BodiesBytesMax),
 	}
 	s.calls.New = func() any { return new(call) }
 	m, err := newMetrics(c.Registerer, s)

@@ -385,8 +385,8 @@ func TestMemoryByID(t *testing.T) {
 			t.Errorf("%s: id %q, ETag %s", path, l.fake.id, w.Header().Get("ETag"))
 		}
 	}
-	wantStatus(t, l.send("GET", "/memories/m1/history?agent_id=b", keyRead, ""), 200)
-	if l.fake.called != "history" || l.fake.agent != "b" {
+	wantStatus(t, l.send("GET", "/memories/m1/history?agent_id=b&before=7", keyRead, ""), 200)
+	if l.fake.called != "history" || l.fake.agent != "b" || l.fake.version != 7 {
 		t.Errorf("called %q for agent %q", l.fake.called, l.fake.agent)
 	}
 	w := l.send("PATCH", "/memories/m1?agent_id=b", keyWrite, `{"content":"new"}`, "If-Match", `"2"`, "Content-Type", "application/merge-patch+json")
@@ -407,6 +407,9 @@ func TestMemoryByID(t *testing.T) {
 		}
 	}
 	wantProblem(t, l.send("DELETE", "/memories/m1", keyWrite, "", "If-Match", `"1"`, "If-Match", `"2"`), lembra.CodeInvalid, "If-Match")
+	for _, bad := range []string{"", "0", "-1", "x", "1.5", "9223372036854775808"} {
+		wantProblem(t, l.send("GET", "/memories/m1/history?before="+bad, keyRead, ""), lembra.CodeInvalid, "before")
+	}
 	wantProblem(t, l.send("GET", "/memories/a%2Fb", keyRead, ""), lembra.CodeInvalid, "memory_id")
 	wantProblem(t, l.send("GET", "/memories/a%0Ab", keyRead, ""), lembra.CodeInvalid, "memory_id")
 	wantProblem(t, l.send("GET", "/memories/m1?agent_id=", keyRead, ""), lembra.CodeInvalid, "agent_id")

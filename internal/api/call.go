@@ -35,7 +35,9 @@ type call struct {
 	body    []byte // the request's body, in a pooled buffer
 	counted int64  // bytes of it that Server.bodies counts
 	out     []byte // the answer, in a pooled buffer
+	room    int64  // bytes of it that Server.answers counts
 	working bool   // it has its turn
+	reading bool   // it has one of the places of those who read
 	status  int    // of the answer; 0 before
 	sent    int
 }
@@ -152,13 +154,26 @@ func (c *call) turn() error {
 	return nil
 }
 
-// release gives back what the call took.
-func (c *call) release() {
+// leave gives back the call's places.
+func (c *call) leave() {
+	if c.reading {
+		c.reading = false
+		c.s.c.Reading.Release()
+	}
 	if c.working {
+		c.working = false
 		c.s.c.Admission.Release()
 	}
+}
+
+// release gives back what the call took.
+func (c *call) release() {
+	c.leave()
 	s := c.s
 	s.bodies.Add(-c.counted)
+	if c.room > 0 {
+		s.answers.give(c.principal.Tenant, c.room)
+	}
 	body, out := c.body[:0], c.out[:0]
 	if cap(body) > pooledMax {
 		body = nil
@@ -182,6 +197,9 @@ func (c *call) reply(status int, v any) error {
 	if err := json.MarshalWrite(c, v, json.Deterministic(true)); err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
+	if err := c.takeRoom(); err != nil {
+		return err
+	}
 	c.send(status, c.s.headers.json)
 	return nil
 }
@@ -196,6 +214,8 @@ func (c *call) send(status int, contentType []string) {
 		// net/http finds out the length of small answers itself.
 		h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
 	}
+	// Nobody's turn waits for a client that reads slowly.
+	c.leave()
 	c.w.WriteHeader(status)
 	// A client that is gone is no failure of the server's.
 	_, _ = c.w.Write(c.out)

@@ -48,6 +48,7 @@ type fake struct {
 	key      lembra.CreateKeyRequest
 	cursor   string
 	limit    int
+	page     lembra.MemoryPage
 	outcomes []lembra.MemorizeOutcome
 	onCall   func(ctx context.Context)
 	dropErr  error
@@ -61,6 +62,9 @@ func (f *fake) note(ctx context.Context, name string, tenant lembra.Tenant) erro
 	f.called, f.tenant = name, tenant
 	on, err := f.onCall, f.err
 	f.mu.Unlock()
+	if err == nil {
+		err = lembra.WaitToRead(ctx)
+	}
 	if on != nil {
 		on(ctx)
 	}
@@ -104,8 +108,8 @@ func (f *fake) Get(ctx context.Context, t lembra.Tenant, agent, id string) (lemb
 	return f.memory(), err
 }
 
-func (f *fake) History(ctx context.Context, t lembra.Tenant, agent, id string) ([]lembra.Memory, error) {
-	f.at(agent, id, 0)
+func (f *fake) History(ctx context.Context, t lembra.Tenant, agent, id string, before uint64) ([]lembra.Memory, error) {
+	f.at(agent, id, before)
 	err := f.note(ctx, "history", t)
 	return []lembra.Memory{f.memory()}, err
 }
@@ -129,7 +133,7 @@ func (f *fake) Recall(ctx context.Context, t lembra.Tenant, q lembra.Query) (lem
 
 func (f *fake) List(ctx context.Context, t lembra.Tenant, q lembra.ListQuery) (lembra.MemoryPage, error) {
 	f.list = q
-	return lembra.MemoryPage{}, f.note(ctx, "list", t)
+	return f.page, f.note(ctx, "list", t)
 }
 
 func (f *fake) Forget(ctx context.Context, t lembra.Tenant, r lembra.ForgetRequest) (lembra.ForgetResponse, error) {

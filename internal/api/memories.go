@@ -240,10 +240,19 @@ func (s *Server) memoryHistory(c *call) error {
 	if err != nil {
 		return err
 	}
+	var before uint64
+	if c.query.Has("before") {
+		if before, err = strconv.ParseUint(c.query.Get("before"), 10, 63); err != nil || before < 1 {
+			return &lembra.Error{
+				Code: lembra.CodeInvalid, Field: "before",
+				Message: "must be a version, a whole number of at least 1: those before it are answered",
+			}
+		}
+	}
 	if err := c.turn(); err != nil {
 		return err
 	}
-	versions, err := s.c.Memories.History(c.ctx, c.principal.Tenant, agent, id)
+	versions, err := s.c.Memories.History(c.toRead(), c.principal.Tenant, agent, id, before)
 	if err != nil {
 		return fmt.Errorf("get history: %w", err)
 	}

@@ -16,8 +16,9 @@ type Memories interface {
 	// durable and can be recalled. idempotencyKey may be empty.
 	Memorize(ctx context.Context, p lembra.Principal, idempotencyKey string, requests []lembra.MemorizeRequest) []lembra.MemorizeOutcome
 	Get(ctx context.Context, tenant lembra.Tenant, agent, memoryID string) (lembra.Memory, error)
-	// History returns all versions, oldest first.
-	History(ctx context.Context, tenant lembra.Tenant, agent, memoryID string) ([]lembra.Memory, error)
+	// History returns the versions before one, 0 for all, oldest first; of very many the
+	// latest.
+	History(ctx context.Context, tenant lembra.Tenant, agent, memoryID string, before uint64) ([]lembra.Memory, error)
 	// Patch makes a new version; ifMatch 0 means whichever is current.
 	Patch(ctx context.Context, tenant lembra.Tenant, agent, memoryID string, ifMatch uint64, patch lembra.PatchRequest) (lembra.Memory, error)
 	// Delete removes a memory and all its versions; ifMatch as in Patch.

@@ -24,7 +24,7 @@ func (s *Server) recall(c *call) error {
 	if err := c.turn(); err != nil {
 		return err
 	}
-	answer, err := s.c.Recall.Recall(c.ctx, c.principal.Tenant, q)
+	answer, err := s.c.Recall.Recall(c.toRead(), c.principal.Tenant, q)
 	if err != nil {
 		return fmt.Errorf("recall: %w", err)
 	}
@@ -69,7 +69,7 @@ func (s *Server) listMemories(c *call) error {
 	if err := c.turn(); err != nil {
 		return err
 	}
-	page, err := s.c.Recall.List(c.ctx, c.principal.Tenant, q)
+	page, err := s.c.Recall.List(c.toRead(), c.principal.Tenant, q)
 	if err != nil {
 		return fmt.Errorf("list memories: %w", err)
 	}

@@ -41,7 +41,7 @@ func routes() []route {
 		{"GET", "/memories/{memory_id}", needRead, agent, (*Server).getMemory},
 		{"PATCH", "/memories/{memory_id}", needWrite, agent, (*Server).patchMemory},
 		{"DELETE", "/memories/{memory_id}", needWrite, agent, (*Server).deleteMemory},
-		{"GET", "/memories/{memory_id}/history", needRead, agent, (*Server).memoryHistory},
+		{"GET", "/memories/{memory_id}/history", needRead, []string{"agent_id", "before"}, (*Server).memoryHistory},
 		{"GET", "/agents", needRead, page, (*Server).listAgents},
 		{"DELETE", "/agents/{agent_id}", needWrite, nil, (*Server).deleteAgent},
 		{"GET", "/tenants/{tenant_id}/stats", needRead, nil, (*Server).stats},

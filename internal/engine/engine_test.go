@@ -270,7 +270,7 @@ func TestPatch(t *testing.T) {
 	if len(m.Metadata) != writers || m.Version != 2+writers {
 		t.Errorf("after %d patches: %d keys, version %d", writers, len(m.Metadata), m.Version)
 	}
-	history := must[[]lembra.Memory](t)(e.History(t.Context(), tenant(acme), "", "m"))
+	history := must[[]lembra.Memory](t)(e.History(t.Context(), tenant(acme), "", "m", 0))
 	if len(history) != 2+writers || history[0].Content != "the cat is black" || history[0].Version != 1 {
 		t.Errorf("history of %d versions begins with %+v", len(history), history[0])
 	}

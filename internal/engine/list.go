@@ -13,6 +13,13 @@ import (
 	"lembra/internal/record"
 )
 
+// pageBytes is what the contents and metadata of a page's memories come to, at most, but for
+// the last of them.
+const pageBytes = 1 << 20
+
+// pageAtOnce is how many memories of a page are read before it is known what they come to.
+const pageAtOnce = 32
+
 // A cursor is the last memory of a page: its place in the order, and its agent,
 // as places of several agents may be equal.
 type cursor struct {
@@ -82,15 +89,14 @@ func (e *Engine) List(ctx context.Context, tenant lembra.Tenant, query lembra.Li
 	if len(logs) > 1 {
 		slices.SortFunc(all, newestFirst)
 	}
-	page := lembra.MemoryPage{}
-	if len(all) > query.Limit {
-		all = all[:query.Limit]
-		last := all[len(all)-1]
-		page.NextCursor = cursor{last.entry.Place, last.log.Agent}.String()
-	}
-	page.Memories, err = e.fetchListed(ctx, all)
+	memories, read, err := e.fetchListed(ctx, all[:min(len(all), query.Limit)])
 	if err != nil {
 		return lembra.MemoryPage{}, asError(err)
+	}
+	page := lembra.MemoryPage{Memories: memories}
+	if read < len(all) {
+		last := all[read-1]
+		page.NextCursor = cursor{last.entry.Place, last.log.Agent}.String()
 	}
 	return page, nil
 }
@@ -108,25 +114,37 @@ func (c *cursor) in(agent string) *index.Place {
 	return &place
 }
 
-func (e *Engine) fetchListed(ctx context.Context, all []listed) ([]lembra.Memory, error) {
-	hits := make([]recalled, len(all))
-	for i, l := range all {
-		hits[i] = recalled{l.log, index.Hit{Number: l.entry.Number}}
-	}
-	records, err := e.records(ctx, hits)
-	if err != nil {
-		return nil, fmt.Errorf("list memories: %w", err)
-	}
-	memories := make([]lembra.Memory, 0, len(all))
-	for i, r := range records {
-		if r.GetPut() == nil || r.Purged {
-			continue // deleted since
+// fetchListed reads the memories of a page, and tells of how many of all: it ends behind
+// the one with which they come to pageBytes.
+func (e *Engine) fetchListed(ctx context.Context, all []listed) (memories []lembra.Memory, read int, err error) {
+	memories = make([]lembra.Memory, 0, len(all))
+	size := 0
+	for some := range slices.Chunk(all, pageAtOnce) {
+		hits := make([]recalled, len(some))
+		for i, l := range some {
+			hits[i] = recalled{l.log, index.Hit{Number: l.entry.Number}}
 		}
-		m, err := memory(all[i].log, r)
+		records, err := e.records(ctx, hits)
 		if err != nil {
-			return nil, err
+			return nil, 0, fmt.Errorf("list memories: %w", err)
 		}
-		memories = append(memories, m)
+		for i, r := range records {
+			read++
+			if r.GetPut() == nil || r.Purged {
+				continue // deleted since
+			}
+			m, err := memory(some[i].log, r)
+			if err != nil {
+				return nil, 0, err
+			}
+			memories = append(memories, m)
+			if size += contentBytes(r); size >= pageBytes {
+				return memories, read, nil
+			}
+		}
 	}
-	return memories, nil
+	return memories, read, nil
 }
+
+// contentBytes is what a memory's content and metadata come to.
+func contentBytes(r *record.Record) int { return len(r.GetPut().Content) + len(r.GetPut().Metadata) }

@@ -106,20 +106,27 @@ func (e *Engine) Get(ctx context.Context, tenant lembra.Tenant, agent, memoryID 
 	return memory(at.log, at.record)
 }
 
-// History returns the versions of a memory, oldest first; of one with very many,
-// the latest Limits.PageMax.
-func (e *Engine) History(ctx context.Context, tenant lembra.Tenant, agent, memoryID string) ([]lembra.Memory, error) {
+// History returns the versions of a memory, oldest first: those before a version, 0 for all;
+// of very many, and of very large ones, the latest of them, as on a page of List.
+func (e *Engine) History(ctx context.Context, tenant lembra.Tenant, agent, memoryID string, before uint64) ([]lembra.Memory, error) {
 	at, err := e.find(ctx, tenant, agent, memoryID)
 	if err != nil {
 		return nil, err
 	}
-	var versions []lembra.Memory
-	for r := at.record; len(versions) < e.o.Limits.PageMax; {
-		m, err := memory(at.log, r)
-		if err != nil {
-			return nil, err
+	versions := []lembra.Memory{}
+	size := 0
+	for r := at.record; len(versions) < e.o.Limits.PageMax && size < pageBytes; {
+		if before == 0 || r.GetPut().Version < before {
+			if err := lembra.WaitToRead(ctx); err != nil {
+				return nil, fmt.Errorf("read version: %w", err)
+			}
+			m, err := memory(at.log, r)
+			if err != nil {
+				return nil, err
+			}
+			versions = append(versions, m)
+			size += contentBytes(r)
 		}
-		versions = append(versions, m)
 		previous := r.GetPut().Previous
 		if previous == 0 {
 			break

@@ -370,13 +370,18 @@ func (m *machine) Read(t *rapid.T) {
 	if err != nil || got.Content != "note "+x.words[len(x.words)-1] || got.Version != uint64(len(x.words)) || !got.CreatedAt.Equal(x.createdAt) {
 		t.Fatalf("get: %+v %v", got, err)
 	}
-	versions, err := e.History(t.Context(), tenant(acme), at.agent, at.id)
+	before := rapid.Uint64Range(0, uint64(len(x.words))+1).Draw(t, "before")
+	versions, err := e.History(t.Context(), tenant(acme), at.agent, at.id, before)
 	var words []string
 	for _, v := range versions {
 		words = append(words, v.Content[len("note "):])
 	}
-	if err != nil || !slices.Equal(words, x.words) {
-		t.Fatalf("history: %v %v, want %v", words, err, x.words)
+	want := x.words
+	if 0 < before && before <= uint64(len(want)) {
+		want = want[:before-1]
+	}
+	if err != nil || !slices.Equal(words, want) {
+		t.Fatalf("history before %d: %v %v, want %v", before, words, err, want)
 	}
 }
 

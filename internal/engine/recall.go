@@ -241,6 +241,9 @@ func (e *Engine) fetch(ctx context.Context, hits []recalled) ([]lembra.Result, e
 
 // records reads the records of hits, in their order, with one call for each log.
 func (e *Engine) records(ctx context.Context, hits []recalled) ([]*record.Record, error) {
+	if err := lembra.WaitToRead(ctx); err != nil {
+		return nil, fmt.Errorf("read memories: %w", err)
+	}
 	byLog := map[record.LogID][]int{}
 	for i, h := range hits {
 		byLog[h.log] = append(byLog[h.log], i)

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"lembra"
+)
+
+func TestAnswers(t *testing.T) {
+	r := newAnswers(100)
+	a, b, c := lembra.Tenant{ID: "a"}, lembra.Tenant{ID: "b"}, lembra.Tenant{ID: "c"}
+	for i, step := range []struct {
+		tenant lembra.Tenant
+		n      int64
+		ok     bool
+	}{
+		{a, 40, true},
+		{a, 11, false}, // more than half
+		{a, 10, true},
+		{b, 45, true},
+		{b, 6, false}, // more than all
+		{b, 5, true},
+		{c, 300, true}, // its only one
+		{c, 1, false},
+	} {
+		if ok := r.take(step.tenant, step.n); ok != step.ok {
+			t.Errorf("step %d: %v, want %v", i, ok, step.ok)
+		}
+	}
+	for tenant, n := range map[lembra.Tenant]int64{a: 50, b: 50, c: 300} {
+		r.give(tenant, n)
+	}
+	if r.bytes() != 0 || len(r.of) != 0 {
+		t.Errorf("%d bytes are taken, of %v, when all were given back", r.bytes(), r.of)
+	}
+}
+
+// A client that does not read its answer keeps no place at work, and what it keeps of the
+// memory is counted: others of its tenant are refused until it is gone.
+func TestSlowReader(t *testing.T) {
+	l, address := listen(t, func(c *Config) { c.BodiesBytesMax = 8 << 20 })
+	const size = 16 << 20 // more than the sockets hold
+	l.fake.page = lembra.MemoryPage{Memories: []lembra.Memory{{MemoryID: "m", Content: strings.Repeat("x", size)}}}
+	const get = "GET /memories HTTP/1.1\r\nHost: x\r\nX-API-Key: " + keyRead + "\r\n\r\n"
+	until := func(what string, done func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: not within 20 seconds", what)
+			}
+		}
+	}
+	slow, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Close() }()
+	if _, err := io.WriteString(slow, get); err != nil {
+		t.Fatal(err)
+	}
+	until("the answer is counted", func() bool { return l.server.answers.bytes() >= size })
+	until("it is not at work", func() bool {
+		l.fake.mu.Lock()
+		defer l.fake.mu.Unlock()
+		return l.fake.working == 0
+	})
+	want := func(what, request string, status int) {
+		t.Helper()
+		w := raw(t, address, request)
+		defer func() { _ = w.Body.Close() }()
+		if w.StatusCode != status || (status == 503) != (w.Header.Get("Retry-After") != "") {
+			t.Errorf("%s: status %d, Retry-After %q; want %d", what, w.StatusCode, w.Header.Get("Retry-After"), status)
+		}
+	}
+	want("beside it", get, 503)
+	want("a small answer beside it", strings.Replace(get, "/memories", "/memories/m", 1), 200)
+	_ = slow.Close()
+	until("its room is free again", func() bool { return l.server.answers.bytes() == 0 })
+	want("after it", get, 200)
+}
+
+// Those who read wait for each other, and give their places back before they send.
+func TestReading(t *testing.T) {
+	reading := new(fake)
+	l := newLab(t, func(c *Config) { c.Reading = reading })
+	inside := 0
+	l.fake.onCall = func(context.Context) { inside = reading.working }
+	for _, target := range []string{"/memories", "/memories/m/history", "/recall"} {
+		method, body := "GET", ""
+		if target == "/recall" {
+			method, body = "POST", `{"query":"q"}`
+		}
+		reading.refused, inside = nil, 0
+		wantStatus(t, l.send(method, target, keyRead, body), 200)
+		if inside != 1 || reading.working != 0 || reading.admitted.Tenant.ID != "acme" {
+			t.Errorf("%s: %d read, and %d after, of %v", target, inside, reading.working, reading.admitted)
+		}
+		reading.refused = &lembra.Error{Code: lembra.CodeOverloaded, Message: "many read"}
+		wantProblem(t, l.send(method, target, keyRead, body), lembra.CodeOverloaded, "")
+	}
+}
