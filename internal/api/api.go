@@ -80,8 +80,8 @@ type Config struct {
 	// Limits bound requests; the default ones where zero.
 	Limits lembra.Limits
 	// BodiesBytesMax bounds the memory that the bodies of all requests may take
-	// at once, and also that of all answers that clients have not taken yet: those of a
-	// tenant, half of it.
+	// at once, and also that of all answers that clients have not taken yet. A tenant
+	// may have half of it.
 	BodiesBytesMax int64
 	// HeaderBytesMax bounds the header of a request.
 	HeaderBytesMax int
@@ -150,8 +150,8 @@ type Server struct {
 	decoding *decoding
 	headers  headers
 	calls    sync.Pool
-	bodies   atomic.Int64 // bytes that bodies take now
-	answers  answers
+	bodies   room
+	answers  room // large ones that clients have not taken yet
 	draining atomic.Bool
 	// deadlines is that of the unwatched requests that begin now.
 	deadlines atomic.Pointer[sharedDeadline]
@@ -176,8 +176,8 @@ func New(c Config) (*Server, error) {
 			json: []string{"application/json"}, problem: []string{"application/problem+json"},
 			noStore: []string{"no-store"}, noSniff: []string{"nosniff"},
 		},
-		errors:  lineLimit{perSecond: errorLinesPerSecondMax},
-		answers: newAnswers(c.BodiesBytesMax),
+		errors: lineLimit{perSecond: errorLinesPerSecondMax},
+		bodies: room{max: c.BodiesBytesMax}, answers: room{max: c.BodiesBytesMax},
 	}
 	s.calls.New = func() any { return new(call) }
 	m, err := newMetrics(c.Registerer, s)

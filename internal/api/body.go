@@ -13,7 +13,8 @@ import (
 	"lembra"
 )
 
-// bodyFirst is the first buffer of a body whose length is not known.
+// bodyFirst is the first buffer of a body whose length is not known, and the largest that is
+// kept for the next call.
 const bodyFirst = 4 << 10
 
 // readBody reads the request's body into c.body.
@@ -65,11 +66,10 @@ func (c *call) growBody(n int) error {
 	if more <= 0 {
 		return nil
 	}
-	if c.s.bodies.Add(more) > c.s.c.BodiesBytesMax {
-		c.s.bodies.Add(-more)
+	if !c.s.bodies.take(c.principal.Tenant, c.counted, more) {
 		return &lembra.Error{
 			Code: lembra.CodeOverloaded, Limit: c.s.c.BodiesBytesMax,
-			Message: "the requests in hand take all memory there is for bodies: send fewer or smaller ones at once, or raise limits.bodies_bytes_max",
+			Message: "the requests in hand take all memory there is for bodies, or this tenant's half of it: send fewer or smaller ones at once, or raise limits.bodies_bytes_max",
 		}
 	}
 	c.counted += more

@@ -19,7 +19,7 @@ import (
 	"lembra"
 )
 
-// pooledMax is the largest buffer that is kept for the next call.
+// pooledMax is the largest buffer of an answer that is kept for the next call.
 const pooledMax = 64 << 10
 
 // A call is one request on its way.
@@ -35,7 +35,7 @@ type call struct {
 	body    []byte // the request's body, in a pooled buffer
 	counted int64  // bytes of it that Server.bodies counts
 	out     []byte // the answer, in a pooled buffer
-	room    int64  // bytes of it that Server.answers counts
+	room    int64  // bytes of it that Server.answers counts, until it is sent
 	working bool   // it has its turn
 	reading bool   // it has one of the places of those who read
 	status  int    // of the answer; 0 before
@@ -170,12 +170,10 @@ func (c *call) leave() {
 func (c *call) release() {
 	c.leave()
 	s := c.s
-	s.bodies.Add(-c.counted)
-	if c.room > 0 {
-		s.answers.give(c.principal.Tenant, c.room)
-	}
+	s.bodies.give(c.principal.Tenant, c.counted)
+	s.answers.give(c.principal.Tenant, c.room)
 	body, out := c.body[:0], c.out[:0]
-	if cap(body) > pooledMax {
+	if cap(body) > bodyFirst { // it would count, with the next call's small body, as what it is
 		body = nil
 	}
 	if cap(out) > pooledMax {

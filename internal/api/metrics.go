@@ -45,7 +45,7 @@ func newMetrics(r prometheus.Registerer, s *Server) (*metrics, error) {
 	}, func() float64 { return float64(m.inFlight.Load()) })
 	bodies := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "lembra_http_bodies_bytes", Help: "Memory that bodies in hand take.",
-	}, func() float64 { return float64(s.bodies.Load()) })
+	}, func() float64 { return float64(s.bodies.bytes()) })
 	answers := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "lembra_http_answers_bytes", Help: "Memory of large answers that clients have not taken yet.",
 	}, func() float64 { return float64(s.answers.bytes()) })

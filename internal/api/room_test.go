@@ -11,39 +11,45 @@ import (
 	"lembra"
 )
 
-func TestAnswers(t *testing.T) {
-	r := newAnswers(100)
-	a, b, c := lembra.Tenant{ID: "a"}, lembra.Tenant{ID: "b"}, lembra.Tenant{ID: "c"}
+func TestRoom(t *testing.T) {
+	m := room{max: 100}
+	a, b, c, d := lembra.Tenant{ID: "a"}, lembra.Tenant{ID: "b"}, lembra.Tenant{ID: "c"}, lembra.Tenant{ID: "d"}
 	for i, step := range []struct {
 		tenant lembra.Tenant
-		n      int64
+		own, n int64
 		ok     bool
 	}{
-		{a, 40, true},
-		{a, 11, false}, // more than half
-		{a, 10, true},
-		{b, 45, true},
-		{b, 6, false}, // more than all
-		{b, 5, true},
-		{c, 300, true}, // its only one
-		{c, 1, false},
+		{a, 0, 20, true},
+		{a, 0, 31, false}, // more than half
+		{a, 20, 20, true}, // the only call's
+		{a, 0, 10, true},
+		{a, 10, 1, false},
+		{b, 0, 51, false}, // more than all
+		{b, 0, 45, true},
+		{c, 0, 6, false},
+		{d, 0, 5, true},
+		{d, 0, 1, false},
 	} {
-		if ok := r.take(step.tenant, step.n); ok != step.ok {
+		if ok := m.take(step.tenant, step.own, step.n); ok != step.ok {
 			t.Errorf("step %d: %v, want %v", i, ok, step.ok)
 		}
 	}
-	for tenant, n := range map[lembra.Tenant]int64{a: 50, b: 50, c: 300} {
-		r.give(tenant, n)
+	m.give(a, 50)
+	if !m.take(c, 0, 30) || !m.take(c, 30, 20) || m.take(b, 45, 1) {
+		t.Error("what one gave back is not for another alone")
 	}
-	if r.bytes() != 0 || len(r.of) != 0 {
-		t.Errorf("%d bytes are taken, of %v, when all were given back", r.bytes(), r.of)
+	for tenant, n := range map[lembra.Tenant]int64{b: 45, c: 50, d: 5} {
+		m.give(tenant, n)
+	}
+	if m.bytes() != 0 || len(m.of) != 0 {
+		t.Errorf("%d bytes are taken, of %v, when all were given back", m.bytes(), m.of)
 	}
 }
 
 // A client that does not read its answer keeps no place at work, and what it keeps of the
 // memory is counted: others of its tenant are refused until it is gone.
 func TestSlowReader(t *testing.T) {
-	l, address := listen(t, func(c *Config) { c.BodiesBytesMax = 8 << 20 })
+	l, address := listen(t, func(c *Config) { c.BodiesBytesMax = 24 << 20 })
 	const size = 16 << 20 // more than the sockets hold
 	l.fake.page = lembra.MemoryPage{Memories: []lembra.Memory{{MemoryID: "m", Content: strings.Repeat("x", size)}}}
 	const get = "GET /memories HTTP/1.1\r\nHost: x\r\nX-API-Key: " + keyRead + "\r\n\r\n"

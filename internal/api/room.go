@@ -8,10 +8,10 @@ import (
 	"lembra"
 )
 
-// answers bound the memory of what is answered. What is encoded and larger than pooledMax is
-// counted until the client has taken it, as one that reads slowly keeps it for long. A tenant
-// has half of max at most; but one answer at a time is let go, however large.
-type answers struct {
+// A room is the memory that bytes of all calls may take at once: their bodies, or their
+// answers. A tenant has half of it at most, or what a single call has, so that one who sends
+// much, or reads slowly, leaves the others theirs.
+type room struct {
 	max int64
 
 	mu    sync.Mutex
@@ -19,37 +19,42 @@ type answers struct {
 	of    map[lembra.Tenant]int64
 }
 
-func newAnswers(max int64) answers {
-	return answers{max: max, of: map[lembra.Tenant]int64{}}
-}
-
-// take counts an answer of n bytes; false where there is no room for it.
-func (a *answers) take(t lembra.Tenant, n int64) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if has := a.of[t]; has > 0 && (has+n > a.max/2 || a.taken+n > a.max) {
+// take takes n bytes more for a call that has own; false where there is no room.
+func (r *room) take(t lembra.Tenant, own, n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	has := r.of[t]
+	if r.taken+n > r.max || has > own && has+n > r.max/2 {
 		return false
 	}
-	a.of[t] += n
-	a.taken += n
+	if r.of == nil {
+		r.of = map[lembra.Tenant]int64{}
+	}
+	r.of[t] = has + n
+	r.taken += n
 	return true
 }
 
-// give ends what take began.
-func (a *answers) give(t lembra.Tenant, n int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.taken -= n
-	if a.of[t] -= n; a.of[t] == 0 {
-		delete(a.of, t)
+// give gives n bytes back.
+func (r *room) give(t lembra.Tenant, n int64) {
+	if n == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken -= n
+	if left := r.of[t] - n; left > 0 {
+		r.of[t] = left
+	} else {
+		delete(r.of, t)
 	}
 }
 
 // bytes is what is taken.
-func (a *answers) bytes() int64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.taken
+func (r *room) bytes() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.taken
 }
 
 // toRead is the context under which memories are read for the call's answer.
@@ -72,13 +77,14 @@ func (c *call) read() error {
 	return nil
 }
 
-// takeRoom counts the encoded answer.
+// takeRoom counts the encoded answer, if it is large: until the client has taken it, as one
+// that reads slowly keeps it for long.
 func (c *call) takeRoom() error {
 	n := int64(cap(c.out))
 	if n <= pooledMax {
 		return nil
 	}
-	if !c.s.answers.take(c.principal.Tenant, n) {
+	if !c.s.answers.take(c.principal.Tenant, 0, n) {
 		return &lembra.Error{
 			Code: lembra.CodeOverloaded, Limit: c.s.answers.max,
 			Message: "clients have not taken answers yet that fill the memory there is for them, or this tenant's half of it: take them faster, ask for fewer memories at once, or raise limits.bodies_bytes_max",
