@@ -64,7 +64,11 @@ func (c *Client) History(ctx context.Context, agentID, memoryID string) ([]lembr
 		if err != nil {
 			return nil, err
 		}
-		if versions = append(answer.Versions, versions...); len(answer.Versions) == 0 || versions[0].Version == 1 {
+		page := answer.Versions
+		if len(versions) > 0 && (len(page) == 0 || page[len(page)-1].Version != versions[0].Version-1 || !page[0].CreatedAt.Equal(versions[0].CreatedAt)) {
+			return nil, &lembra.Error{Code: lembra.CodeConflict, Message: "the memory was stored anew while its history was read: read it again"}
+		}
+		if versions = append(page, versions...); len(versions) == 0 || versions[0].Version == 1 {
 			return versions, nil
 		}
 		query.Set("before", strconv.FormatUint(versions[0].Version, 10))

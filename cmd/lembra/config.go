@@ -83,7 +83,7 @@ type AdmissionConfig struct {
 }
 
 // LimitsConfig bounds what a request may hold: lembra.Limits, and the memory of
-// all bodies at once.
+// all bodies at once, and of all answers that clients have not taken yet.
 type LimitsConfig struct {
 	ContentBytesMax  Size `koanf:"content_bytes_max"`
 	MetadataBytesMax Size `koanf:"metadata_bytes_max"`

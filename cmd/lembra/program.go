@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -143,12 +144,23 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	if err != nil {
 		return fmt.Errorf("open admission: %w", err)
 	}
-	// The queue is as long as there are requests at work: none is turned away.
-	p.reading, err = admit.New(admit.Options{Work: readingMax, Waiters: p.config.Admission.Work, WaitMax: p.config.Admission.WaitMax})
+	p.reading, err = p.stage("reading", readingMax)
 	if err != nil {
-		return fmt.Errorf("open admission to read: %w", err)
+		return err
 	}
 	return p.openAPI()
+}
+
+// stage opens the admission to a stage of the work, for so many requests of those at work
+// at once. None is turned away, as all find a place in the queue.
+func (p *Program) stage(name string, most int) (*admit.Gate, error) {
+	g, err := admit.New(admit.Options{
+		Name: name, Work: most, Waiters: p.config.Admission.Work, WaitMax: p.config.Admission.WaitMax, Registerer: p.registry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open admission to %s: %w", name, err)
+	}
+	return g, nil
 }
 
 // loadCertificate reads the certificate, where there is one.
@@ -206,9 +218,13 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	if err != nil {
 		return err
 	}
+	analysing, err := p.stage("analysing", runtime.NumCPU())
+	if err != nil {
+		return err
+	}
 	p.engine, err = engine.Open(ctx, engine.Options{
 		Log: p.store, Directory: p.store, Janitor: p.store,
-		Embedder: p.embedder, Former: p.formerEmbedder,
+		Embedder: p.embedder, Former: p.formerEmbedder, Analysing: analysing,
 		Quota: quota, Limits: p.config.Limits.limits(), ShelfBytesMax: int64(p.config.ShelfMemory), VectorWeight: p.config.VectorWeight,
 		Without: without, Meanings: thesaurusOf(p.embedder),
 		SoleWriter: true, WriteMax: p.config.Timeouts.Request,

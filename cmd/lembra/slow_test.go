@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -110,5 +114,47 @@ func TestSlowReadersAreLeftBehind(t *testing.T) {
 	}
 	if _, err := client.Stats(t.Context(), "default"); err != nil {
 		t.Errorf("beside slow readers: %v", err)
+	}
+}
+
+// A client that connects and sends late, as one that is short of CPU does, is served, and
+// has its time for the body.
+func TestLateClientsAreServed(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		dir := t.TempDir()
+		config := testConfig(filepath.Join(dir, "data"))
+		config.Timeouts.Header, config.Timeouts.Body = 400*time.Millisecond, 400*time.Millisecond
+		var pool *x509.CertPool
+		if secure {
+			config.TLSCert, config.TLSKey, pool = writeCertificate(t, dir)
+		}
+		p := boot(t, config, Parts{})
+		_, addr, _ := strings.Cut(p.URL(), "://")
+		var c net.Conn
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		time.Sleep(time.Second)
+		if secure {
+			c = tls.Client(c, &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"})
+		}
+		body := `{"agent_id":"a","content":"late"}`
+		request := fmt.Sprintf("POST /memorize HTTP/1.1\r\nHost: lembra\r\nX-Api-Key: %s\r\nContent-Length: %d\r\n\r\n", defaultKey(t, filepath.Join(dir, "data")), len(body))
+		if _, err := io.WriteString(c, request); err != nil {
+			t.Fatalf("TLS %v: %v", secure, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if _, err := io.WriteString(c, body); err != nil {
+			t.Fatalf("TLS %v: %v", secure, err)
+		}
+		w, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatalf("TLS %v: %v", secure, err)
+		}
+		if _ = w.Body.Close(); w.StatusCode != 200 {
+			t.Errorf("TLS %v: status %d", secure, w.StatusCode)
+		}
 	}
 }

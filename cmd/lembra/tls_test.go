@@ -84,7 +84,7 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	if err := c.load(); err != nil {
 		t.Fatal(err)
 	}
-	first := c.pair
+	first := c.pair.Load()
 	want := func(what string, same bool) {
 		t.Helper()
 		got, err := c.get(nil)
@@ -94,17 +94,23 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 	writeCertificate(t, dir)
 	want("just read", true)
-	c.read = c.read.Add(-certificateEvery)
+	c.next = time.Now()
 	want("renewed", false)
-	first = c.pair
+	first = c.pair.Load()
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
-	c.read = c.read.Add(-certificateEvery)
+	c.next = time.Now()
 	want("without its key", true)
-	if since := time.Since(c.read); since >= certificateEvery {
-		t.Errorf("one that cannot be read is read for each client; the last time is %s ago", since)
+	if left := time.Until(c.next); left <= 0 || left > certificateRetry {
+		t.Errorf("one that cannot be read is read again in %s", left)
 	}
+	writeCertificate(t, dir)
+	c.next = time.Now()
+	c.mu.Lock()
+	want("while another reads it", true)
+	c.mu.Unlock()
+	want("with its key again", false)
 }
 
 // With a certificate the server speaks HTTPS, and HTTP/2 to those who do, within

@@ -32,7 +32,10 @@ type conn struct {
 	// last is when bytes came or a request ended, since Connections.base.
 	last atomic.Int64
 
-	heard bool // a byte has come, or the time for it was extended; Read's own
+	// heard: a byte has come. extended: the time for it was over, and was extended. late is
+	// then how long after it connected the client sent it. They are the reader's own.
+	heard, extended bool
+	late            time.Duration
 
 	mu         sync.Mutex // makes reclaim and the news of bytes exclude each other
 	reclaiming bool
@@ -63,8 +66,17 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline implements net.Conn.
-func (c *conn) SetReadDeadline(t time.Time) error { return c.reads.set(t) }
+// SetReadDeadline implements net.Conn. That of the body is reckoned by net/http from when the
+// client connected, as long as it has not set another: it is later by what was late.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.late > 0 {
+		if !t.IsZero() {
+			t = t.Add(c.late)
+		}
+		c.late = 0
+	}
+	return c.reads.set(t)
+}
 
 // SetWriteDeadline implements net.Conn.
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.writes.set(t) }
@@ -84,6 +96,9 @@ func (c *conn) Read(b []byte) (int, error) {
 		n, err = c.Conn.Read(b)
 	}
 	if n > 0 {
+		if !c.heard && c.extended {
+			c.late = c.connections.now() - time.Duration(c.last.Load())
+		}
 		c.heard = true
 		c.mu.Lock()
 		now := c.connections.now()
@@ -93,7 +108,7 @@ func (c *conn) Read(b []byte) (int, error) {
 		if c.reclaiming {
 			// The request came first: it is answered.
 			c.reclaiming = false
-			_ = c.SetReadDeadline(time.Time{}) // where it fails, so does the next read
+			_ = c.reads.set(time.Time{}) // where it fails, so does the next read
 		}
 		c.mu.Unlock()
 	}
@@ -103,14 +118,15 @@ func (c *conn) Read(b []byte) (int, error) {
 // extend tells whether err is that a client was silent in the time for its first header.
 // It is given more then, once.
 func (c *conn) extend(err error) bool {
-	if c.heard || !errors.Is(err, os.ErrDeadlineExceeded) {
+	if c.heard || c.extended || !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	c.heard = true
+	c.extended = true
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	silence := c.connections.now() - time.Duration(c.last.Load())
-	return !c.reclaiming && c.SetReadDeadline(time.Now().Add((silenceFactor-1)*silence)) == nil
+	until := time.Now().Add((silenceFactor - 1) * silence)
+	return !c.reclaiming && c.reads.set(until) == nil && c.writes.extend(until) == nil
 }
 
 // Write writes.
@@ -138,7 +154,7 @@ func (c *conn) reclaim(then time.Duration) bool {
 
 // hangUp has the server's reading fail. The caller has locked c.mu.
 func (c *conn) hangUp() bool {
-	c.reclaiming = c.SetReadDeadline(time.Unix(1, 0)) == nil
+	c.reclaiming = c.reads.set(time.Unix(1, 0)) == nil
 	return c.reclaiming
 }
 

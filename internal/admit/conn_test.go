@@ -135,6 +135,44 @@ func TestSilenceBeforeTheFirstHeader(t *testing.T) {
 	}
 }
 
+// What comes after a late header has its own time, as net/http reckons that from when the
+// client connected; and the answer of a TLS handshake too.
+func TestDeadlinesAfterALateHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		defer func() { _, _ = server.Close(), client.Close() }()
+		start := time.Now()
+		conn := newConn(server, &Connections{base: start})
+		if err := conn.SetDeadline(start.Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(25 * time.Second)
+			_, _ = client.Write([]byte("G"))
+			time.Sleep(2 * time.Second)
+			_, _ = client.Read(make([]byte, 8))
+		}()
+		if n, err := conn.Read(make([]byte, 8)); n != 1 || err != nil {
+			t.Fatalf("read %d, %v", n, err)
+		}
+		if n, err := conn.Write([]byte("hello")); n != 5 || err != nil {
+			t.Errorf("wrote %d, %v after %s", n, err, time.Since(start))
+		}
+		if err := conn.SetReadDeadline(start.Add(40 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 8)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 65*time.Second {
+			t.Errorf("the body: %v after %s, want a timeout after 65s", err, time.Since(start))
+		}
+		if err := conn.SetReadDeadline(start.Add(70 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 8)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 70*time.Second {
+			t.Errorf("the next request: %v after %s, want a timeout after 70s", err, time.Since(start))
+		}
+	})
+}
+
 func TestAClosedConnectionGivesItsPlaceOnce(t *testing.T) {
 	c, _ := accepted(t)
 	if n := c.connections.Open(); n != 1 {

@@ -150,7 +150,8 @@ type connKey struct{}
 
 // Attach has a server, which is not serving yet, tell the connections about its
 // requests. Those of which unwatched is true, if it is not nil, go on when their client
-// is gone: their contexts are not canceled for that, but they wait for no [Gate] then.
+// is gone: their contexts are not canceled for that. Where they had to wait for a [Gate],
+// their client is looked at once, as their turn comes.
 // They need a connection of their own and a Content-Length: HTTP/1 without TLS, and not
 // chunked.
 func (cs *Connections) Attach(s *http.Server, unwatched func(*http.Request) bool) {

@@ -31,6 +31,17 @@ func (d *deadline) set(t time.Time) error {
 	return d.arm(t)
 }
 
+// extend moves a wanted deadline, if there is one.
+func (d *deadline) extend(t time.Time) error {
+	d.mu.Lock()
+	wanted := d.wanted
+	d.mu.Unlock()
+	if wanted.IsZero() {
+		return nil
+	}
+	return d.set(t)
+}
+
 // early tells whether err is that the armed deadline has passed and the wanted one has
 // not. That one is armed then, and what failed is to be tried again.
 func (d *deadline) early(err error) bool {

@@ -64,7 +64,9 @@ type Options struct {
 	// tenant sends more than all others together, who send too: that one is let in at a
 	// pace. 0 and 1 are for all of it.
 	TenantShare float64
-	Registerer  prometheus.Registerer
+	// Name is that of the metrics, lembra_NAME_…; "admission" if it is empty.
+	Name       string
+	Registerer prometheus.Registerer
 }
 
 // DefaultWork is how many requests may work at once on this machine.
@@ -97,6 +99,9 @@ func New(o Options) (*Gate, error) {
 	if o.WaitMax <= 0 {
 		o.WaitMax = DefaultWaitMax
 	}
+	if o.Name == "" {
+		o.Name = "admission"
+	}
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
@@ -105,12 +110,13 @@ func New(o Options) (*Gate, error) {
 }
 
 func (g *Gate) register() error {
+	name := "lembra_" + g.o.Name + "_"
 	g.waits = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "lembra_admission_wait_seconds", Help: "Time that requests which had to wait spent until their turn or their refusal.",
+		Name: name + "wait_seconds", Help: "Time that requests which had to wait spent until their turn or their refusal.",
 		Buckets: []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10},
 	})
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "lembra_admission_refused_total", Help: "Requests that got no turn, by reason.",
+		Name: name + "refused_total", Help: "Requests that got no turn, by reason.",
 	}, []string{"reason"})
 	g.refusedFull = refused.WithLabelValues("queue_full")
 	g.refusedLate = refused.WithLabelValues("wait_too_long")
@@ -118,13 +124,13 @@ func (g *Gate) register() error {
 	for _, c := range []prometheus.Collector{
 		g.waits, refused,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "lembra_admission_working", Help: "Requests at work.",
+			Name: name + "working", Help: "Requests at work.",
 		}, func() float64 { return float64(g.Figures().Working) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "lembra_admission_waiting", Help: "Requests waiting for their turn.",
+			Name: name + "waiting", Help: "Requests waiting for their turn.",
 		}, func() float64 { return float64(g.Figures().Waiting) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "lembra_admission_pace", Help: "Requests a second that the tenant is let in who crowds others out; 0 where none does.",
+			Name: name + "pace", Help: "Requests a second that the tenant is let in who crowds others out; 0 where none does.",
 		}, g.pace),
 	} {
 		if err := g.o.Registerer.Register(c); err != nil {
@@ -240,7 +246,7 @@ func (g *Gate) wait(ctx context.Context, w *waiter) error {
 		return g.gaveUp(gone)
 	}
 	g.refusedLate.Inc()
-	return overloaded(fmt.Sprintf("no turn within %s: send fewer requests at once, retry later, or raise admission.work or admission.wait_max", g.o.WaitMax))
+	return overloaded(fmt.Sprintf("no turn within %s: send fewer requests at once, retry later, or raise admission.wait_max, and admission.work where processors are idle", g.o.WaitMax))
 }
 
 // gaveUp is that a request's client did not wait for its turn.

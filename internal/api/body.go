@@ -69,7 +69,7 @@ func (c *call) growBody(n int) error {
 	if !c.s.bodies.take(c.principal.Tenant, c.counted, more) {
 		return &lembra.Error{
 			Code: lembra.CodeOverloaded, Limit: c.s.c.BodiesBytesMax,
-			Message: "the requests in hand take all memory there is for bodies, or this tenant's half of it: send fewer or smaller ones at once, or raise limits.bodies_bytes_max",
+			Message: "the requests in hand take all memory there is for bodies, or this tenant's share of it: send fewer or smaller ones at once, or raise limits.bodies_bytes_max",
 		}
 	}
 	c.counted += more

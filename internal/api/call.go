@@ -151,6 +151,11 @@ func (c *call) turn() error {
 		return fmt.Errorf("admit: %w", err)
 	}
 	c.working = true
+	// Before anything is done for it; afterwards it is too late to refuse.
+	if c.s.answers.full(c.principal.Tenant) {
+		c.leave()
+		return c.errUntaken()
+	}
 	return nil
 }
 
@@ -195,9 +200,6 @@ func (c *call) reply(status int, v any) error {
 	if err := json.MarshalWrite(c, v, json.Deterministic(true)); err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
-	if err := c.takeRoom(); err != nil {
-		return err
-	}
 	c.send(status, c.s.headers.json)
 	return nil
 }
@@ -214,6 +216,7 @@ func (c *call) send(status int, contentType []string) {
 	}
 	// Nobody's turn waits for a client that reads slowly.
 	c.leave()
+	c.sending()
 	c.w.WriteHeader(status)
 	// A client that is gone is no failure of the server's.
 	_, _ = c.w.Write(c.out)

@@ -8,9 +8,17 @@ import (
 	"lembra"
 )
 
-// A room is the memory that bytes of all calls may take at once: their bodies, or their
-// answers. A tenant has half of it at most, or what a single call has, so that one who sends
-// much, or reads slowly, leaves the others theirs.
+// answerCost is what an answer takes beyond its bytes while it is sent: a goroutine and its
+// buffers. smallAnswer is up to what size it is not counted over HTTP/1: net/http and the
+// system take it at once, mostly, and a connection has one at a time.
+const (
+	answerCost  = 8 << 10
+	smallAnswer = 2 << 10
+)
+
+// A room is the memory for some bytes of all calls: their bodies, or their answers. Of n
+// tenants that have some of it, none gets more than one part of n+1, so that one who sends
+// much, or reads slowly, leaves room for the others; a tenant's only call may have all.
 type room struct {
 	max int64
 
@@ -23,16 +31,35 @@ type room struct {
 func (r *room) take(t lembra.Tenant, own, n int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	has := r.of[t]
-	if r.taken+n > r.max || has > own && has+n > r.max/2 {
+	if has := r.of[t]; has+n > r.max || has > own && has+n > r.share() {
 		return false
 	}
+	r.add(t, n)
+	return true
+}
+
+// full tells whether a tenant has its share.
+func (r *room) full(t lembra.Tenant) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of[t] > r.share()
+}
+
+// force takes n bytes, room or not.
+func (r *room) force(t lembra.Tenant, n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.add(t, n)
+}
+
+func (r *room) share() int64 { return r.max / int64(len(r.of)+1) }
+
+func (r *room) add(t lembra.Tenant, n int64) {
 	if r.of == nil {
 		r.of = map[lembra.Tenant]int64{}
 	}
-	r.of[t] = has + n
+	r.of[t] += n
 	r.taken += n
-	return true
 }
 
 // give gives n bytes back.
@@ -77,19 +104,24 @@ func (c *call) read() error {
 	return nil
 }
 
-// takeRoom counts the encoded answer, if it is large: until the client has taken it, as one
-// that reads slowly keeps it for long.
-func (c *call) takeRoom() error {
-	n := int64(cap(c.out))
-	if n <= pooledMax {
-		return nil
+// errUntaken refuses a call whose tenant's clients do not take their answers.
+func (c *call) errUntaken() error {
+	return &lembra.Error{
+		Code: lembra.CodeOverloaded, Limit: c.s.answers.max,
+		Message: "this tenant's clients have not taken the answers that fill its share of the memory for them: take them faster, ask for fewer memories at once, or raise limits.bodies_bytes_max",
 	}
-	if !c.s.answers.take(c.principal.Tenant, 0, n) {
-		return &lembra.Error{
-			Code: lembra.CodeOverloaded, Limit: c.s.answers.max,
-			Message: "clients have not taken answers yet that fill the memory there is for them, or this tenant's half of it: take them faster, ask for fewer memories at once, or raise limits.bodies_bytes_max",
-		}
+}
+
+// sending counts the answer, and no longer the body: a client that reads slowly keeps the
+// call for long.
+func (c *call) sending() {
+	c.s.bodies.give(c.principal.Tenant, c.counted)
+	c.counted = 0
+	if cap(c.body) > bodyFirst {
+		c.body = nil
 	}
-	c.room = n
-	return nil
+	if n := len(c.out); c.room == 0 && (n > smallAnswer || c.r.ProtoMajor > 1) {
+		c.room = int64(cap(c.out)) + answerCost
+		c.s.answers.force(c.principal.Tenant, c.room)
+	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -12,37 +13,41 @@ import (
 )
 
 func TestRoom(t *testing.T) {
-	m := room{max: 100}
-	a, b, c, d := lembra.Tenant{ID: "a"}, lembra.Tenant{ID: "b"}, lembra.Tenant{ID: "c"}, lembra.Tenant{ID: "d"}
+	r := room{max: 120}
+	a, b, c := lembra.Tenant{ID: "a"}, lembra.Tenant{ID: "b"}, lembra.Tenant{ID: "c"}
 	for i, step := range []struct {
 		tenant lembra.Tenant
 		own, n int64
 		ok     bool
 	}{
-		{a, 0, 20, true},
+		{a, 0, 30, true},
 		{a, 0, 31, false}, // more than half
-		{a, 20, 20, true}, // the only call's
+		{a, 30, 20, true}, // a single call's
 		{a, 0, 10, true},
 		{a, 10, 1, false},
-		{b, 0, 51, false}, // more than all
-		{b, 0, 45, true},
-		{c, 0, 6, false},
-		{d, 0, 5, true},
-		{d, 0, 1, false},
+		{b, 0, 121, false},
+		{b, 0, 120, true}, // a single call's
+		{b, 0, 1, false},
+		{c, 0, 20, true},
+		{c, 0, 10, true}, // a fourth
+		{c, 0, 1, false},
 	} {
-		if ok := m.take(step.tenant, step.own, step.n); ok != step.ok {
+		if ok := r.take(step.tenant, step.own, step.n); ok != step.ok {
 			t.Errorf("step %d: %v, want %v", i, ok, step.ok)
 		}
 	}
-	m.give(a, 50)
-	if !m.take(c, 0, 30) || !m.take(c, 30, 20) || m.take(b, 45, 1) {
-		t.Error("what one gave back is not for another alone")
+	if !r.full(a) || !r.full(b) || r.full(c) || r.full(lembra.Tenant{ID: "d"}) {
+		t.Errorf("of %v, these are full: a %v, b %v, c %v", r.of, r.full(a), r.full(b), r.full(c))
 	}
-	for tenant, n := range map[lembra.Tenant]int64{b: 45, c: 50, d: 5} {
-		m.give(tenant, n)
+	r.force(c, 1)
+	if !r.full(c) {
+		t.Error("c has more than its share, and is not full")
 	}
-	if m.bytes() != 0 || len(m.of) != 0 {
-		t.Errorf("%d bytes are taken, of %v, when all were given back", m.bytes(), m.of)
+	for tenant, n := range map[lembra.Tenant]int64{a: 60, b: 120, c: 31} {
+		r.give(tenant, n)
+	}
+	if r.bytes() != 0 || len(r.of) != 0 {
+		t.Errorf("%d bytes are taken, of %v, when all were given back", r.bytes(), r.of)
 	}
 }
 
@@ -84,7 +89,12 @@ func TestSlowReader(t *testing.T) {
 		}
 	}
 	want("beside it", get, 503)
-	want("a small answer beside it", strings.Replace(get, "/memories", "/memories/m", 1), 200)
+	l.fake.called = ""
+	want("a write beside it", "POST /memorize HTTP/1.1\r\nHost: x\r\nX-API-Key: "+keyWrite+fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n", len(memory))+memory, 503)
+	if l.fake.called != "" {
+		t.Errorf("what was refused was done: %s", l.fake.called)
+	}
+	want("without a key", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", 200)
 	_ = slow.Close()
 	until("its room is free again", func() bool { return l.server.answers.bytes() == 0 })
 	want("after it", get, 200)

@@ -57,6 +57,9 @@ type Options struct {
 	// where this program does not have it. It serves recalls until every memory
 	// has a vector of the configured model.
 	Former func(model string) Embedder
+	// Analysing bounds how many requests of long texts have them analysed at once, which
+	// is work for the processor alone; nil for no bound.
+	Analysing Turns
 	// Quota bounds the memories of tenants; nil for no bound.
 	Quota  Quota
 	Limits lembra.Limits

@@ -14,10 +14,11 @@ import (
 )
 
 // pageBytes is what the contents and metadata of a page's memories come to, at most, but for
-// the last of them.
+// the last of them; as JSON they are more.
 const pageBytes = 1 << 20
 
-// pageAtOnce is how many memories of a page are read before it is known what they come to.
+// pageAtOnce is how many memories of a page are read, at least, before it is known what they
+// come to.
 const pageAtOnce = 32
 
 // A cursor is the last memory of a page: its place in the order, and its agent,
@@ -119,7 +120,12 @@ func (c *cursor) in(agent string) *index.Place {
 func (e *Engine) fetchListed(ctx context.Context, all []listed) (memories []lembra.Memory, read int, err error) {
 	memories = make([]lembra.Memory, 0, len(all))
 	size := 0
-	for some := range slices.Chunk(all, pageAtOnce) {
+	for read < len(all) {
+		n := pageAtOnce
+		if size > 0 { // as many as will fill the page, if the others are like those
+			n = max(n, (pageBytes-size)*read/size)
+		}
+		some := all[read:min(read+n, len(all))]
 		hits := make([]recalled, len(some))
 		for i, l := range some {
 			hits[i] = recalled{l.log, index.Hit{Number: l.entry.Number}}

@@ -110,8 +110,8 @@ func (e *Engine) Get(ctx context.Context, tenant lembra.Tenant, agent, memoryID 
 // of very many, and of very large ones, the latest of them, as on a page of List.
 func (e *Engine) History(ctx context.Context, tenant lembra.Tenant, agent, memoryID string, before uint64) ([]lembra.Memory, error) {
 	at, err := e.find(ctx, tenant, agent, memoryID)
-	if err != nil {
-		return nil, err
+	if err != nil || before == 1 {
+		return []lembra.Memory{}, err
 	}
 	versions := []lembra.Memory{}
 	size := 0

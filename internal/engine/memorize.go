@@ -105,18 +105,14 @@ func (in *putIntent) taken(ctx context.Context, v *view) (bool, error) {
 func (e *Engine) Memorize(ctx context.Context, p lembra.Principal, idempotencyKey string, requests []lembra.MemorizeRequest) []lembra.MemorizeOutcome {
 	outcomes := make([]lembra.MemorizeOutcome, len(requests))
 	intents := make([]*putIntent, len(requests))
-	for i := range requests {
-		r := &requests[i]
-		err := checkTenant(p.Tenant, r.TenantID)
-		if err == nil {
-			err = r.Validate(e.o.Limits)
+	if e.longTexts(requests) {
+		if err := e.o.Analysing.Acquire(ctx, p); err != nil {
+			return failAll(outcomes, err)
 		}
-		if err == nil {
-			intents[i], err = e.newPut(p, idempotencyKey, i, r)
-		}
-		if err != nil {
-			outcomes[i].Error = asError(err)
-		}
+		e.makePuts(p, idempotencyKey, requests, intents, outcomes)
+		e.o.Analysing.Release()
+	} else {
+		e.makePuts(p, idempotencyKey, requests, intents, outcomes)
 	}
 	if err := e.embedPuts(ctx, intents); err != nil {
 		return failAll(outcomes, err)
@@ -137,6 +133,37 @@ func (e *Engine) Memorize(ctx context.Context, p lembra.Principal, idempotencyKe
 		}
 	}
 	return outcomes
+}
+
+// longTextBytes is how long the texts of a request must be, together, for it to wait for
+// its turn to have them analysed.
+const longTextBytes = 8 << 10
+
+func (e *Engine) longTexts(requests []lembra.MemorizeRequest) bool {
+	if e.o.Analysing == nil {
+		return false
+	}
+	bytes := 0
+	for i := range requests {
+		bytes += len(requests[i].Content)
+	}
+	return bytes > longTextBytes
+}
+
+func (e *Engine) makePuts(p lembra.Principal, idempotencyKey string, requests []lembra.MemorizeRequest, intents []*putIntent, outcomes []lembra.MemorizeOutcome) {
+	for i := range requests {
+		r := &requests[i]
+		err := checkTenant(p.Tenant, r.TenantID)
+		if err == nil {
+			err = r.Validate(e.o.Limits)
+		}
+		if err == nil {
+			intents[i], err = e.newPut(p, idempotencyKey, i, r)
+		}
+		if err != nil {
+			outcomes[i].Error = asError(err)
+		}
+	}
 }
 
 func failAll(outcomes []lembra.MemorizeOutcome, err error) []lembra.MemorizeOutcome {

@@ -98,6 +98,13 @@ type Quota interface {
 	Release(tenant lembra.Tenant, n, stored int)
 }
 
+// Turns bound how many do something at once, turn by turn between tenants; admit.Gate is
+// one.
+type Turns interface {
+	Acquire(ctx context.Context, p lembra.Principal) error
+	Release()
+}
+
 // An Embedder turns texts into vectors.
 type Embedder interface {
 	// Model names the model, as in embedding_model.

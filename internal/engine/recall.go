@@ -241,6 +241,9 @@ func (e *Engine) fetch(ctx context.Context, hits []recalled) ([]lembra.Result, e
 
 // records reads the records of hits, in their order, with one call for each log.
 func (e *Engine) records(ctx context.Context, hits []recalled) ([]*record.Record, error) {
+	if len(hits) == 0 {
+		return nil, nil
+	}
 	if err := lembra.WaitToRead(ctx); err != nil {
 		return nil, fmt.Errorf("read memories: %w", err)
 	}
