@@ -48,7 +48,7 @@ stress: build k6 ## 25,000 virtual users against a server of its own, and the re
 crash: ## kill -9 the server under load, ROUNDS=100 times, and check what it kept
 	$(GO) test -count 1 -timeout 2h -v -run "^TestCrash$$" ./cmd/lembra -crash.rounds=$(ROUNDS)
 
-chaos: ## crowds, slow senders, a slow model, kill -9, a full disk: what the server stands, in six minutes
+chaos: ## crowds, slow senders and readers, a slow model, kill -9, a full disk: what the server stands, in seven minutes
 	$(GO) test -count 1 -timeout 20m -v -run "^TestChaos" ./cmd/lembra -chaos
 
 fuzz: ## run each fuzz target for FUZZTIME=10s

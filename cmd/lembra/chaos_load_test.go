@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"lembra/internal/observe"
@@ -31,6 +32,8 @@ const (
 	// ChaosDrip sends a request that never ends, a byte now and then, and starts
 	// anew when it is cut.
 	ChaosDrip = "drip"
+	// ChaosDeaf asks for pages of an agent's memories and reads none of the answers.
+	ChaosDeaf = "deaf"
 )
 
 // A ChaosLoad tells the command "lembra-load", a process of its own with
@@ -163,6 +166,13 @@ func (l *chaosLoad) user(number int) (*chaosUser, error) {
 		}
 		u.dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
 	}
+	if l.Does == ChaosDeaf {
+		u.dialer.Control = func(_, _ string, socket syscall.RawConn) (err error) {
+			return errors.Join(err, socket.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+			}))
+		}
+	}
 	return u, nil
 }
 
@@ -171,8 +181,12 @@ func (u *chaosUser) run(ctx context.Context) {
 	l := u.load
 	rest(ctx, l.Ramp*time.Duration(u.number)/time.Duration(l.Users))
 	for ctx.Err() == nil {
-		if l.Does == ChaosDrip {
+		switch l.Does {
+		case ChaosDrip:
 			u.drip(ctx)
+			continue
+		case ChaosDeaf:
+			u.deaf(ctx)
 			continue
 		}
 		start := time.Now()
@@ -289,6 +303,23 @@ func (u *chaosUser) drip(ctx context.Context) {
 		text = " "
 		rest(ctx, u.load.Pause)
 	}
+}
+
+// deaf asks for more pages than the system's buffers hold, and stays.
+func (u *chaosUser) deaf(ctx context.Context) {
+	defer u.hangUp()
+	if err := u.connect(ctx); err != nil {
+		u.load.fail(ctx, "connect")
+		rest(ctx, time.Second)
+		return
+	}
+	u.sent++
+	get := fmt.Sprintf("GET /memories?agent_id=%s&limit=1000 HTTP/1.1\r\nHost: lembra\r\nX-Api-Key: %s\r\n\r\n", u.load.Agent, u.load.Key)
+	if _, err := io.WriteString(u.conn, strings.Repeat(get, 20)); err != nil {
+		u.load.fail(ctx, "cut")
+		return
+	}
+	rest(ctx, u.load.Timeout)
 }
 
 // A notSentError is that of a request of which no byte was sent.

@@ -28,6 +28,18 @@ func (s *server) createTenant(t *testing.T, admin, tenant string) string {
 	return key.Key
 }
 
+// twoTenants starts a server for a scene, with another tenant whose key it returns.
+func twoTenants(t *testing.T) (c *scene, key string) {
+	t.Helper()
+	const admin = "admin-0123456789-0123456789-0123456789"
+	config := filepath.Join(t.TempDir(), "lembra.yaml")
+	if err := os.WriteFile(config, []byte("admin_key: "+admin+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c = serveScene(t, "--config", config)
+	return c, c.createTenant(t, admin, "noisy")
+}
+
 // TestChaosNoisyNeighbour: ten users do not notice ten thousand of another tenant.
 //
 // They are held to that where the thousands send some 5,000 requests a second,
@@ -35,13 +47,7 @@ func (s *server) createTenant(t *testing.T, admin, tenant string) string {
 // The turns alone, on a machine with time to spare, are in the tests of package
 // admit.
 func TestChaosNoisyNeighbour(t *testing.T) {
-	const admin = "admin-0123456789-0123456789-0123456789"
-	config := filepath.Join(t.TempDir(), "lembra.yaml")
-	if err := os.WriteFile(config, []byte("admin_key: "+admin+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := serveScene(t, "--config", config)
-	key := c.createTenant(t, admin, "noisy")
+	c, key := twoTenants(t)
 	alone := c.ten(t)
 	busy, offered := c.besideNoise(t, key, full(2*time.Second, 50*time.Millisecond))
 	flatOut, most := c.besideNoise(t, key, full(50*time.Millisecond, 0))

@@ -43,11 +43,6 @@ var (
 // logs, its manifest, its lock, and what flushes and compactions write.
 const storeOwnFiles = 48
 
-// readingMax is how many calls read the memories of their answers at once, and encode them.
-// That takes the processor and waits for no client: more would be no faster, and with the
-// largest memories each takes tens of megabytes.
-const readingMax = 32
-
 // A Store is all that a program keeps.
 type Store interface {
 	engine.Log
@@ -144,18 +139,19 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	if err != nil {
 		return fmt.Errorf("open admission: %w", err)
 	}
-	p.reading, err = p.stage("reading", readingMax)
+	p.reading, err = p.stage("reading")
 	if err != nil {
 		return err
 	}
 	return p.openAPI()
 }
 
-// stage opens the admission to a stage of the work, for so many requests of those at work
-// at once. None is turned away, as all find a place in the queue.
-func (p *Program) stage(name string, most int) (*admit.Gate, error) {
+// stage opens the admission to a stage of the work that takes the processor and waits for
+// nobody, for as many requests of those at work as there are processors: more would be no
+// faster, and in the others' way. None is turned away, as all find a place in the queue.
+func (p *Program) stage(name string) (*admit.Gate, error) {
 	g, err := admit.New(admit.Options{
-		Name: name, Work: most, Waiters: p.config.Admission.Work, WaitMax: p.config.Admission.WaitMax, Registerer: p.registry,
+		Name: name, Work: runtime.NumCPU(), Waiters: p.config.Admission.Work, WaitMax: p.config.Admission.WaitMax, Registerer: p.registry,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open admission to %s: %w", name, err)
@@ -218,7 +214,7 @@ func (p *Program) openEngine(ctx context.Context, parts Parts) (err error) {
 	if err != nil {
 		return err
 	}
-	analysing, err := p.stage("analysing", runtime.NumCPU())
+	analysing, err := p.stage("analysing")
 	if err != nil {
 		return err
 	}

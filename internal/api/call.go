@@ -152,11 +152,7 @@ func (c *call) turn() error {
 	}
 	c.working = true
 	// Before anything is done for it; afterwards it is too late to refuse.
-	if c.s.answers.full(c.principal.Tenant) {
-		c.leave()
-		return c.errUntaken()
-	}
-	return nil
+	return c.checkTaken()
 }
 
 // leave gives back the call's places.

@@ -101,11 +101,14 @@ func (c *call) read() error {
 		return fmt.Errorf("wait to read memories: %w", err)
 	}
 	c.reading = true
-	return nil
+	return c.checkTaken()
 }
 
-// errUntaken refuses a call whose tenant's clients do not take their answers.
-func (c *call) errUntaken() error {
+// checkTaken refuses a call whose tenant's clients do not take their answers.
+func (c *call) checkTaken() error {
+	if !c.s.answers.full(c.principal.Tenant) {
+		return nil
+	}
 	return &lembra.Error{
 		Code: lembra.CodeOverloaded, Limit: c.s.answers.max,
 		Message: "this tenant's clients have not taken the answers that fill its share of the memory for them: take them faster, ask for fewer memories at once, or raise limits.bodies_bytes_max",

@@ -55,7 +55,7 @@ func TestPagesEndByBytes(t *testing.T) {
 	for name, read := range map[string]func() error{
 		"list": func() error { _, err := e.List(ctx, tenant(acme), lembra.ListQuery{AgentID: "a"}); return err },
 		"recall": func() error {
-			_, err := e.Recall(ctx, tenant(acme), lembra.Query{AgentID: "a", Query: "note"})
+			_, err := e.Recall(ctx, tenant(acme), lembra.Query{AgentID: "a", Query: "note", TopK: 100})
 			return err
 		},
 		"history": func() error { _, err := e.History(ctx, tenant(acme), "a", "m1", 0); return err },

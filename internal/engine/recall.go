@@ -239,13 +239,15 @@ func (e *Engine) fetch(ctx context.Context, hits []recalled) ([]lembra.Result, e
 	return results, nil
 }
 
+// fewHits are so many that they are read at once: they take less than a page does.
+const fewHits = 16
+
 // records reads the records of hits, in their order, with one call for each log.
 func (e *Engine) records(ctx context.Context, hits []recalled) ([]*record.Record, error) {
-	if len(hits) == 0 {
-		return nil, nil
-	}
-	if err := lembra.WaitToRead(ctx); err != nil {
-		return nil, fmt.Errorf("read memories: %w", err)
+	if len(hits) > fewHits {
+		if err := lembra.WaitToRead(ctx); err != nil {
+			return nil, fmt.Errorf("read memories: %w", err)
+		}
 	}
 	byLog := map[record.LogID][]int{}
 	for i, h := range hits {
