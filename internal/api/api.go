@@ -80,8 +80,8 @@ type Config struct {
 	// Limits bound requests; the default ones where zero.
 	Limits lembra.Limits
 	// BodiesBytesMax bounds the memory that the bodies of all requests may take
-	// at once, and also that of all answers that clients have not taken yet. Of n
-	// tenants that have some of it, none gets more than one part of n+1.
+	// at once, and also that of all answers that clients have not taken yet. Of its
+	// second half, of n tenants that have some, none gets more than one part of n+1.
 	BodiesBytesMax int64
 	// HeaderBytesMax bounds the header of a request.
 	HeaderBytesMax int

@@ -16,9 +16,10 @@ const (
 	smallAnswer = 2 << 10
 )
 
-// A room is the memory for some bytes of all calls: their bodies, or their answers. Of n
-// tenants that have some of it, none gets more than one part of n+1, so that one who sends
-// much, or reads slowly, leaves room for the others; a tenant's only call may have all.
+// A room is the memory for some bytes of all calls: their bodies, or their answers. Once
+// half of it is taken, none of the n tenants that have some gets more than one part of n+1,
+// so that one who sends much, or reads slowly, leaves room for the others. A tenant's only
+// call may have all.
 type room struct {
 	max int64
 
@@ -31,7 +32,7 @@ type room struct {
 func (r *room) take(t lembra.Tenant, own, n int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if has := r.of[t]; has+n > r.max || has > own && has+n > r.share() {
+	if has := r.of[t]; has+n > r.max || has > own && r.over(has+n, n) {
 		return false
 	}
 	r.add(t, n)
@@ -42,7 +43,7 @@ func (r *room) take(t lembra.Tenant, own, n int64) bool {
 func (r *room) full(t lembra.Tenant) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.of[t] > r.share()
+	return r.over(r.of[t], 0)
 }
 
 // force takes n bytes, room or not.
@@ -52,7 +53,11 @@ func (r *room) force(t lembra.Tenant, n int64) {
 	r.add(t, n)
 }
 
-func (r *room) share() int64 { return r.max / int64(len(r.of)+1) }
+// over tells whether a tenant that has so much would have more than its share, with n bytes
+// more taken.
+func (r *room) over(has, n int64) bool {
+	return r.taken+n > r.max/2 && has > r.max/int64(len(r.of)+1)
+}
 
 func (r *room) add(t lembra.Tenant, n int64) {
 	if r.of == nil {

@@ -43,6 +43,16 @@ func TestRoom(t *testing.T) {
 	if !r.full(c) {
 		t.Error("c has more than its share, and is not full")
 	}
+	some := room{max: 120}
+	for i := range 30 {
+		some.force(lembra.Tenant{ID: fmt.Sprint(i)}, 1)
+	}
+	if !some.take(a, 0, 10) || !some.take(a, 0, 20) || some.full(a) {
+		t.Error("a tenant is held to its share while there is room")
+	}
+	if some.take(a, 0, 1) {
+		t.Error("a tenant among many gets more than its share of the second half")
+	}
 	for tenant, n := range map[lembra.Tenant]int64{a: 60, b: 120, c: 31} {
 		r.give(tenant, n)
 	}
