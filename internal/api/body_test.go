@@ -142,12 +142,12 @@ func TestBodyOnTheWire(t *testing.T) {
 		})
 	}
 	for range 100 { // the handlers of clients that went away may still be ending
-		if l.server.bodies.bytes() == 0 && l.server.metrics.inFlight.Load() == 0 {
+		if l.server.bodies.taken.Load() == 0 && l.server.metrics.inFlight.Load() == 0 {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Errorf("%d bytes of bodies are still counted, %d requests in flight", l.server.bodies.bytes(), l.server.metrics.inFlight.Load())
+	t.Errorf("%d bytes of bodies are still counted, %d requests in flight", l.server.bodies.taken.Load(), l.server.metrics.inFlight.Load())
 }
 
 // Bodies together take no more memory than they may, counted by what arrived.
@@ -167,8 +167,8 @@ func TestPooledBuffersAreCounted(t *testing.T) {
 	l := newLab(t, func(c *Config) { c.BodiesBytesMax = 100_000 })
 	c := &call{s: l.server, body: make([]byte, 0, 60_000)}
 	for _, step := range []struct{ room, counted int64 }{{100, 60_000}, {59_000, 60_000}, {70_000, 70_000}} {
-		if err := c.growBody(int(step.room)); err != nil || c.counted != step.counted || l.server.bodies.bytes() != step.counted {
-			t.Errorf("room for %d: %v, %d counted of %d in all, want %d", step.room, err, c.counted, l.server.bodies.bytes(), step.counted)
+		if err := c.growBody(int(step.room)); err != nil || c.counted != step.counted || l.server.bodies.taken.Load() != step.counted {
+			t.Errorf("room for %d: %v, %d counted of %d in all, want %d", step.room, err, c.counted, l.server.bodies.taken.Load(), step.counted)
 		}
 	}
 	other := &call{s: l.server, body: make([]byte, 0, 60_000)}

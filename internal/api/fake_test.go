@@ -286,7 +286,7 @@ func (l *lab) do(r *http.Request) *httptest.ResponseRecorder {
 	if l.fake.working != 0 {
 		l.t.Errorf("%s %s: %d turns were not given back", r.Method, r.URL, l.fake.working)
 	}
-	if n := l.server.bodies.bytes(); n != 0 {
+	if n := l.server.bodies.taken.Load(); n != 0 {
 		l.t.Errorf("%s %s: %d bytes of bodies are still counted", r.Method, r.URL, n)
 	}
 	return w

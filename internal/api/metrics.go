@@ -45,10 +45,10 @@ func newMetrics(r prometheus.Registerer, s *Server) (*metrics, error) {
 	}, func() float64 { return float64(m.inFlight.Load()) })
 	bodies := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "lembra_http_bodies_bytes", Help: "Memory that bodies in hand take.",
-	}, func() float64 { return float64(s.bodies.bytes()) })
+	}, func() float64 { return float64(s.bodies.taken.Load()) })
 	answers := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "lembra_http_answers_bytes", Help: "Memory of large answers that clients have not taken yet.",
-	}, func() float64 { return float64(s.answers.bytes()) })
+	}, func() float64 { return float64(s.answers.taken.Load()) })
 	for _, c := range []prometheus.Collector{m.requests, m.duration, m.received, m.sent, inFlight, bodies, answers} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register: %w", err)

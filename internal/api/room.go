@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"lembra"
 )
@@ -19,74 +20,82 @@ const (
 // A room is the memory for some bytes of all calls: their bodies, or their answers. Once
 // half of it is taken, none of the n tenants that have some gets more than one part of n+1,
 // so that one who sends much, or reads slowly, leaves room for the others. A tenant's only
-// call may have all.
+// call may have all. What a call has up to bodyFirst is nobody's part: most have no more, and
+// need no lock.
 type room struct {
-	max int64
+	max   int64
+	taken atomic.Int64
 
-	mu    sync.Mutex
-	taken int64
-	of    map[lembra.Tenant]int64
+	mu sync.Mutex
+	of map[lembra.Tenant]int64
 }
 
 // take takes n bytes more for a call that has own; false where there is no room.
 func (r *room) take(t lembra.Tenant, own, n int64) bool {
+	part := n // of the tenant
+	switch {
+	case own+n <= bodyFirst:
+		if r.taken.Add(n) <= r.max {
+			return true
+		}
+		r.taken.Add(-n)
+		return false
+	case own <= bodyFirst:
+		own, part = 0, own+n
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if has := r.of[t]; has+n > r.max || has > own && r.over(has+n, n) {
+	if has := r.of[t]; has+part > r.max || has > own && r.over(has+part, n) {
 		return false
 	}
-	r.add(t, n)
+	r.add(t, part, n)
 	return true
 }
 
 // full tells whether a tenant has its share.
 func (r *room) full(t lembra.Tenant) bool {
+	if r.taken.Load() <= r.max/2 {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.over(r.of[t], 0)
 }
 
-// force takes n bytes, room or not.
+// force takes n bytes, more than bodyFirst, for a call that has none, room or not.
 func (r *room) force(t lembra.Tenant, n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.add(t, n)
+	r.add(t, n, n)
 }
 
 // over tells whether a tenant that has so much would have more than its share, with n bytes
 // more taken.
 func (r *room) over(has, n int64) bool {
-	return r.taken+n > r.max/2 && has > r.max/int64(len(r.of)+1)
+	return r.taken.Load()+n > r.max/2 && has > r.max/int64(len(r.of)+1)
 }
 
-func (r *room) add(t lembra.Tenant, n int64) {
+func (r *room) add(t lembra.Tenant, part, n int64) {
 	if r.of == nil {
 		r.of = map[lembra.Tenant]int64{}
 	}
-	r.of[t] += n
-	r.taken += n
+	r.of[t] += part
+	r.taken.Add(n)
 }
 
-// give gives n bytes back.
-func (r *room) give(t lembra.Tenant, n int64) {
-	if n == 0 {
+// give gives all back that a call has.
+func (r *room) give(t lembra.Tenant, own int64) {
+	r.taken.Add(-own)
+	if own <= bodyFirst {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.taken -= n
-	if left := r.of[t] - n; left > 0 {
+	if left := r.of[t] - own; left > 0 {
 		r.of[t] = left
 	} else {
 		delete(r.of, t)
 	}
-}
-
-// bytes is what is taken.
-func (r *room) bytes() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.taken
 }
 
 // toRead is the context under which memories are read for the call's answer.

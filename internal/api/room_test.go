@@ -13,24 +13,27 @@ import (
 )
 
 func TestRoom(t *testing.T) {
-	r := room{max: 120}
+	const k = bodyFirst + 1 // what counts for a tenant
+	r := room{max: 12 * k}
 	a, b, c := lembra.Tenant{ID: "a"}, lembra.Tenant{ID: "b"}, lembra.Tenant{ID: "c"}
 	for i, step := range []struct {
 		tenant lembra.Tenant
 		own, n int64
 		ok     bool
 	}{
-		{a, 0, 30, true},
-		{a, 0, 31, false}, // more than half
-		{a, 30, 20, true}, // a single call's
-		{a, 0, 10, true},
-		{a, 10, 1, false},
-		{b, 0, 121, false},
-		{b, 0, 120, true}, // a single call's
-		{b, 0, 1, false},
-		{c, 0, 20, true},
-		{c, 0, 10, true}, // a fourth
-		{c, 0, 1, false},
+		{a, 0, 3 * k, true},
+		{a, 0, 4 * k, false}, // more than half
+		{a, 3 * k, 2 * k, true},
+		{a, 0, k, true},
+		{a, k, 1, false},
+		{b, 0, 12*k + 1, false},
+		{b, 0, 100, true},          // nobody's part
+		{b, 100, 12*k - 100, true}, // a single call's
+		{b, 0, k, false},
+		{c, 0, k, true},
+		{c, 0, 2 * k, true}, // a fourth
+		{c, 0, k, false},
+		{c, 0, 100, false}, // all is taken
 	} {
 		if ok := r.take(step.tenant, step.own, step.n); ok != step.ok {
 			t.Errorf("step %d: %v, want %v", i, ok, step.ok)
@@ -39,25 +42,30 @@ func TestRoom(t *testing.T) {
 	if !r.full(a) || !r.full(b) || r.full(c) || r.full(lembra.Tenant{ID: "d"}) {
 		t.Errorf("of %v, these are full: a %v, b %v, c %v", r.of, r.full(a), r.full(b), r.full(c))
 	}
-	r.force(c, 1)
+	r.force(c, k)
 	if !r.full(c) {
 		t.Error("c has more than its share, and is not full")
 	}
-	some := room{max: 120}
-	for i := range 30 {
-		some.force(lembra.Tenant{ID: fmt.Sprint(i)}, 1)
+	for _, calls := range []struct {
+		tenant lembra.Tenant
+		own    []int64
+	}{{a, []int64{5 * k, k}}, {b, []int64{12 * k}}, {c, []int64{k, 2 * k, k}}} {
+		for _, own := range calls.own {
+			r.give(calls.tenant, own)
+		}
 	}
-	if !some.take(a, 0, 10) || !some.take(a, 0, 20) || some.full(a) {
+	if r.taken.Load() != 0 || len(r.of) != 0 {
+		t.Errorf("%d bytes are taken, of %v, when all were given back", r.taken.Load(), r.of)
+	}
+	some := room{max: 120 * k}
+	for i := range 30 {
+		some.force(lembra.Tenant{ID: fmt.Sprint(i)}, k)
+	}
+	if !some.take(a, 0, 10*k) || !some.take(a, 0, 20*k) || some.full(a) {
 		t.Error("a tenant is held to its share while there is room")
 	}
-	if some.take(a, 0, 1) {
+	if some.take(a, 0, k) {
 		t.Error("a tenant among many gets more than its share of the second half")
-	}
-	for tenant, n := range map[lembra.Tenant]int64{a: 60, b: 120, c: 31} {
-		r.give(tenant, n)
-	}
-	if r.bytes() != 0 || len(r.of) != 0 {
-		t.Errorf("%d bytes are taken, of %v, when all were given back", r.bytes(), r.of)
 	}
 }
 
@@ -84,7 +92,7 @@ func TestSlowReader(t *testing.T) {
 	if _, err := io.WriteString(slow, get); err != nil {
 		t.Fatal(err)
 	}
-	until("the answer is counted", func() bool { return l.server.answers.bytes() >= size })
+	until("the answer is counted", func() bool { return l.server.answers.taken.Load() >= size })
 	until("it is not at work", func() bool {
 		l.fake.mu.Lock()
 		defer l.fake.mu.Unlock()
@@ -106,7 +114,7 @@ func TestSlowReader(t *testing.T) {
 	}
 	want("without a key", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", 200)
 	_ = slow.Close()
-	until("its room is free again", func() bool { return l.server.answers.bytes() == 0 })
+	until("its room is free again", func() bool { return l.server.answers.taken.Load() == 0 })
 	want("after it", get, 200)
 }
 
