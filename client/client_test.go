@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -131,6 +132,46 @@ func TestRequests(t *testing.T) {
 		}
 		if hasKey := got.Header.Get("Idempotency-Key") != ""; hasKey != strings.HasPrefix(want, "POST /memorize") {
 			t.Errorf("%s: has an Idempotency-Key: %t", want, hasKey)
+		}
+	}
+}
+
+// A long history is read page by page, and is an error where the memory was stored anew
+// meanwhile.
+func TestHistoryInPages(t *testing.T) {
+	page := func(created string, from, to int) string {
+		var versions []string
+		for v := from; v <= to; v++ {
+			versions = append(versions, fmt.Sprintf(`{"version":%d,"created_at":"2026-01-31T09:00:%sZ","updated_at":"2026-01-31T09:00:00Z"}`, v, created))
+		}
+		return `{"versions":[` + strings.Join(versions, ",") + `]}`
+	}
+	for name, c := range map[string]struct {
+		second string
+		code   lembra.Code
+	}{
+		"as it was":     {page("00", 1, 2), ""},
+		"stored anew":   {page("01", 1, 2), lembra.CodeConflict},
+		"with a gap":    {page("00", 1, 1), lembra.CodeConflict},
+		"nothing there": {page("00", 1, 0), lembra.CodeConflict},
+	} {
+		cl, attempts := answers(func(n int, r *http.Request) (*http.Response, error) {
+			if n == 1 {
+				return answer(200, page("00", 3, 5)), nil
+			}
+			if got := r.URL.Query().Get("before"); got != "3" {
+				t.Errorf("%s: before is %q", name, got)
+			}
+			return answer(200, c.second), nil
+		}).client(t)
+		versions, err := cl.History(t.Context(), "a", "m")
+		if lembra.CodeOf(err) != c.code || *attempts != 2 || err == nil && len(versions) != 5 {
+			t.Errorf("%s: %d versions by %d requests, %v", name, len(versions), *attempts, err)
+		}
+		for i, v := range versions {
+			if v.Version != uint64(i+1) {
+				t.Errorf("%s: version %d at %d", name, v.Version, i)
+			}
 		}
 	}
 }

@@ -167,11 +167,7 @@ func (l *chaosLoad) user(number int) (*chaosUser, error) {
 		u.dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
 	}
 	if l.Does == ChaosDeaf {
-		u.dialer.Control = func(_, _ string, socket syscall.RawConn) (err error) {
-			return errors.Join(err, socket.Control(func(fd uintptr) {
-				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
-			}))
-		}
+		u.dialer.Control = takeLittle
 	}
 	return u, nil
 }
@@ -280,16 +276,34 @@ func (u *chaosUser) write() {
 		l.Key, len(body), body)
 }
 
+// begin connects for a request that is no plain one; false where it cannot.
+func (u *chaosUser) begin(ctx context.Context) bool {
+	if err := u.connect(ctx); err != nil {
+		u.load.fail(ctx, "connect")
+		rest(ctx, time.Second)
+		return false
+	}
+	u.sent++
+	return true
+}
+
+// takeLittle is a net.Dialer's Control, for clients that leave most of an answer to the
+// server's side.
+func takeLittle(_, _ string, socket syscall.RawConn) error {
+	var failed error
+	err := socket.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+	})
+	return errors.Join(err, failed)
+}
+
 // drip sends half a request, in its header or in its body, and then a byte now and
 // then, until the server hangs up.
 func (u *chaosUser) drip(ctx context.Context) {
 	defer u.hangUp()
-	if err := u.connect(ctx); err != nil {
-		u.load.fail(ctx, "connect")
-		rest(ctx, time.Second)
+	if !u.begin(ctx) {
 		return
 	}
-	u.sent++
 	text := "POST /memorize HTTP/1.1\r\nHost: lembra\r\nX-Api-Key: " + u.load.Key + "\r\n"
 	if u.number%2 == 0 {
 		text += "Content-Length: 1000\r\n\r\n{"
@@ -308,12 +322,9 @@ func (u *chaosUser) drip(ctx context.Context) {
 // deaf asks for more pages than the system's buffers hold, and stays.
 func (u *chaosUser) deaf(ctx context.Context) {
 	defer u.hangUp()
-	if err := u.connect(ctx); err != nil {
-		u.load.fail(ctx, "connect")
-		rest(ctx, time.Second)
+	if !u.begin(ctx) {
 		return
 	}
-	u.sent++
 	get := fmt.Sprintf("GET /memories?agent_id=%s&limit=1000 HTTP/1.1\r\nHost: lembra\r\nX-Api-Key: %s\r\n\r\n", u.load.Agent, u.load.Key)
 	if _, err := io.WriteString(u.conn, strings.Repeat(get, 20)); err != nil {
 		u.load.fail(ctx, "cut")

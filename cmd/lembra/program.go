@@ -76,7 +76,6 @@ type Program struct {
 	access     *access.Access
 	engine     *engine.Engine
 	gate       *admit.Gate
-	reading    *admit.Gate
 	budget     admit.Budget
 	clients    *admit.Connections
 	tls        *tls.Config // nil for plain HTTP
@@ -138,10 +137,6 @@ func (p *Program) open(ctx context.Context, parts Parts) (err error) {
 	})
 	if err != nil {
 		return fmt.Errorf("open admission: %w", err)
-	}
-	p.reading, err = p.stage("reading")
-	if err != nil {
-		return err
 	}
 	return p.openAPI()
 }
@@ -288,8 +283,13 @@ func (p *Program) openAPI() (err error) {
 	if rates != nil {
 		bounds = rates
 	}
+	reading, err := p.stage("reading")
+	if err != nil {
+		return err
+	}
 	p.api, err = api.New(api.Config{
-		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access, Admission: p.gate, Reading: p.reading, Rates: bounds,
+		Memories: p.engine, Recall: p.engine, Agents: p.engine, Access: p.access, Keys: p.access,
+		Admission: p.gate, Reading: reading, Rates: bounds,
 		Limits: l.limits(), BodiesBytesMax: int64(l.BodiesBytesMax),
 		RequestTimeout: t.Request, HeaderTimeout: t.Header, BodyTimeout: t.Body, IdleTimeout: t.Idle,
 		Health: p.health, Ready: p.store.Writable,

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -88,9 +87,7 @@ func TestSlowReadersAreLeftBehind(t *testing.T) {
 	if _, err := client.MemorizeBatch(t.Context(), memories); err != nil {
 		t.Fatal(err)
 	}
-	dialer := net.Dialer{Control: func(_, _ string, socket syscall.RawConn) error {
-		return socket.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) })
-	}}
+	dialer := net.Dialer{Control: takeLittle}
 	for range 8 {
 		c, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(p.URL(), "http://"))
 		if err != nil {

@@ -121,7 +121,7 @@ func (g *Gate) register() error {
 	g.refusedFull = refused.WithLabelValues("queue_full")
 	g.refusedLate = refused.WithLabelValues("wait_too_long")
 	g.gone = refused.WithLabelValues("client_gave_up")
-	for _, c := range []prometheus.Collector{
+	collectors := []prometheus.Collector{
 		g.waits, refused,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: name + "working", Help: "Requests at work.",
@@ -129,10 +129,13 @@ func (g *Gate) register() error {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: name + "waiting", Help: "Requests waiting for their turn.",
 		}, func() float64 { return float64(g.Figures().Waiting) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	}
+	if g.o.TenantShare > 0 {
+		collectors = append(collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: name + "pace", Help: "Requests a second that the tenant is let in who crowds others out; 0 where none does.",
-		}, g.pace),
-	} {
+		}, g.pace))
+	}
+	for _, c := range collectors {
 		if err := g.o.Registerer.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}

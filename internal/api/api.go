@@ -151,7 +151,7 @@ type Server struct {
 	headers  headers
 	calls    sync.Pool
 	bodies   room
-	answers  room // large ones that clients have not taken yet
+	answers  room // those that clients have not taken yet, but for small ones
 	draining atomic.Bool
 	// deadlines is that of the unwatched requests that begin now.
 	deadlines atomic.Pointer[sharedDeadline]

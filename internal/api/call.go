@@ -19,7 +19,8 @@ import (
 	"lembra"
 )
 
-// pooledMax is the largest buffer of an answer that is kept for the next call.
+// pooledMax is the largest buffer of an answer that is kept for the next call, and of a body
+// that is made for a promised length.
 const pooledMax = 64 << 10
 
 // A call is one request on its way.
@@ -202,20 +203,25 @@ func (c *call) reply(status int, v any) error {
 
 // send answers with what was encoded.
 func (c *call) send(status int, contentType []string) {
-	h := c.w.Header()
-	h["Content-Type"] = contentType
-	h["X-Content-Type-Options"] = c.s.headers.noSniff
-	c.status, c.sent = status, len(c.out)
-	if len(c.out) > 1024 {
-		// net/http finds out the length of small answers itself.
-		h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
-	}
+	c.head(status, contentType, len(c.out))
 	// Nobody's turn waits for a client that reads slowly.
 	c.leave()
 	c.sending()
 	c.w.WriteHeader(status)
 	// A client that is gone is no failure of the server's.
 	_, _ = c.w.Write(c.out)
+}
+
+// head puts down what an answer of so many bytes is.
+func (c *call) head(status int, contentType []string, length int) {
+	h := c.w.Header()
+	h["Content-Type"] = contentType
+	h["X-Content-Type-Options"] = c.s.headers.noSniff
+	c.status, c.sent = status, length
+	if length > 1024 {
+		// net/http finds out the length of small answers itself.
+		h["Content-Length"] = []string{strconv.Itoa(length)}
+	}
 }
 
 // empty answers without a body.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +138,41 @@ func TestReading(t *testing.T) {
 		}
 		reading.refused = &lembra.Error{Code: lembra.CodeOverloaded, Message: "many read"}
 		wantProblem(t, l.send(method, target, keyRead, body), lembra.CodeOverloaded, "")
+	}
+}
+
+// A sink looks at what a call still has when its answer is sent.
+type sink struct {
+	http.ResponseWriter
+	look func()
+}
+
+func (s sink) Write(b []byte) (int, error) {
+	s.look()
+	return s.ResponseWriter.Write(b) //nolint:wrapcheck // as it says
+}
+
+// While an answer is sent, the call has no place and no body. Small answers count over
+// HTTP/2, which has many of them on one connection.
+func TestNothingIsKeptWhileSending(t *testing.T) {
+	reading := new(fake)
+	l := newLab(t, func(c *Config) { c.Reading = reading })
+	for _, proto := range []int{1, 2} {
+		looked := false
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/recall", strings.NewReader(`{"query":"q"`+strings.Repeat(" ", 100_000)+"}"))
+		r.ProtoMajor = proto
+		r.Header.Set("X-Api-Key", keyRead)
+		l.handler.ServeHTTP(sink{httptest.NewRecorder(), func() {
+			looked = true
+			if l.server.bodies.taken.Load() != 0 || l.fake.working != 0 || reading.working != 0 {
+				t.Errorf("%d bytes of bodies are taken, %d work, %d read", l.server.bodies.taken.Load(), l.fake.working, reading.working)
+			}
+			if counted := l.server.answers.taken.Load() > 0; counted != (proto == 2) {
+				t.Errorf("a small answer over HTTP/%d is counted: %v", proto, counted)
+			}
+		}}, r)
+		if !looked || l.server.answers.taken.Load() != 0 {
+			t.Errorf("answered: %v; %d bytes of answers are taken after it", looked, l.server.answers.taken.Load())
+		}
 	}
 }

@@ -215,7 +215,7 @@ func (e *Engine) Patch(ctx context.Context, tenant lembra.Tenant, agent, memoryI
 			return lembra.Memory{}, err
 		}
 		in := &patchIntent{log: at.log, base: at.record, ifMatch: ifMatch}
-		if in.put, err = e.merge(ctx, at.record, &patch); err != nil {
+		if in.put, err = e.merge(ctx, tenant, at.record, &patch); err != nil {
 			return lembra.Memory{}, err
 		}
 		err = e.do(ctx, at.key, in)
@@ -234,7 +234,7 @@ func (e *Engine) Patch(ctx context.Context, tenant lembra.Tenant, agent, memoryI
 
 // merge returns the put that a patch makes of a record, nil where it changes
 // nothing. What this program does not know of the record survives.
-func (e *Engine) merge(ctx context.Context, base *record.Record, patch *lembra.PatchRequest) (*record.Put, error) {
+func (e *Engine) merge(ctx context.Context, tenant lembra.Tenant, base *record.Record, patch *lembra.PatchRequest) (*record.Put, error) {
 	old := base.GetPut()
 	p := proto.CloneOf(old)
 	mergeString(&p.Content, patch.Content)
@@ -256,10 +256,13 @@ func (e *Engine) merge(ctx context.Context, base *record.Record, patch *lembra.P
 		return nil, nil
 	}
 	p.EmbeddingModel = e.o.Embedder.Model()
-	e.analyse(p)
+	puts := []*record.Put{p}
+	if err := e.analyse(ctx, lembra.Principal{Tenant: tenant}, puts); err != nil {
+		return nil, err
+	}
 	// The vectors are made anew even where the content stays: they may be of a
 	// former model, or in derived records that belong to the former version.
-	if err := e.embed(ctx, []*record.Put{p}); err != nil {
+	if err := e.embed(ctx, puts); err != nil {
 		return nil, err
 	}
 	return p, nil

@@ -105,16 +105,20 @@ func (in *putIntent) taken(ctx context.Context, v *view) (bool, error) {
 func (e *Engine) Memorize(ctx context.Context, p lembra.Principal, idempotencyKey string, requests []lembra.MemorizeRequest) []lembra.MemorizeOutcome {
 	outcomes := make([]lembra.MemorizeOutcome, len(requests))
 	intents := make([]*putIntent, len(requests))
-	if e.longTexts(requests) {
-		if err := e.o.Analysing.Acquire(ctx, p); err != nil {
-			return failAll(outcomes, err)
+	for i := range requests {
+		r := &requests[i]
+		err := checkTenant(p.Tenant, r.TenantID)
+		if err == nil {
+			err = r.Validate(e.o.Limits)
 		}
-		e.makePuts(p, idempotencyKey, requests, intents, outcomes)
-		e.o.Analysing.Release()
-	} else {
-		e.makePuts(p, idempotencyKey, requests, intents, outcomes)
+		if err == nil {
+			intents[i], err = e.newPut(p, idempotencyKey, i, r)
+		}
+		if err != nil {
+			outcomes[i].Error = asError(err)
+		}
 	}
-	if err := e.embedPuts(ctx, intents); err != nil {
+	if err := e.embedPuts(ctx, p, intents); err != nil {
 		return failAll(outcomes, err)
 	}
 	e.submitPuts(ctx, p.Tenant, requests, intents, outcomes)
@@ -133,37 +137,6 @@ func (e *Engine) Memorize(ctx context.Context, p lembra.Principal, idempotencyKe
 		}
 	}
 	return outcomes
-}
-
-// longTextBytes is how long the texts of a request must be, together, for it to wait for
-// its turn to have them analysed.
-const longTextBytes = 8 << 10
-
-func (e *Engine) longTexts(requests []lembra.MemorizeRequest) bool {
-	if e.o.Analysing == nil {
-		return false
-	}
-	bytes := 0
-	for i := range requests {
-		bytes += len(requests[i].Content)
-	}
-	return bytes > longTextBytes
-}
-
-func (e *Engine) makePuts(p lembra.Principal, idempotencyKey string, requests []lembra.MemorizeRequest, intents []*putIntent, outcomes []lembra.MemorizeOutcome) {
-	for i := range requests {
-		r := &requests[i]
-		err := checkTenant(p.Tenant, r.TenantID)
-		if err == nil {
-			err = r.Validate(e.o.Limits)
-		}
-		if err == nil {
-			intents[i], err = e.newPut(p, idempotencyKey, i, r)
-		}
-		if err != nil {
-			outcomes[i].Error = asError(err)
-		}
-	}
 }
 
 func failAll(outcomes []lembra.MemorizeOutcome, err error) []lembra.MemorizeOutcome {
@@ -238,7 +211,7 @@ func groupByAgent(requests []lembra.MemorizeRequest, intents []*putIntent) (grou
 	return groups, n
 }
 
-// newPut turns a request into an intent, without its vectors.
+// newPut turns a request into an intent, without its terms and vectors.
 func (e *Engine) newPut(p lembra.Principal, idempotencyKey string, position int, r *lembra.MemorizeRequest) (*putIntent, error) {
 	put := &record.Put{
 		MemoryId: r.MemoryID, EmbeddingModel: e.o.Embedder.Model(),
@@ -267,13 +240,34 @@ func (e *Engine) newPut(p lembra.Principal, idempotencyKey string, position int,
 		}
 		put.MemoryId = id.String()
 	}
-	e.analyse(put)
 	return in, nil
 }
 
-// analyse gives a put the terms of its content and date, and the vector of the
+// longTextBytes is how long the texts of a request must be, together, for it to wait for
+// its turn to have them analysed.
+const longTextBytes = 8 << 10
+
+// analyse analyses the puts of a request, if they are long when it is its turn.
+func (e *Engine) analyse(ctx context.Context, p lembra.Principal, puts []*record.Put) error {
+	bytes := 0
+	for _, put := range puts {
+		bytes += len(put.Content)
+	}
+	if bytes > longTextBytes && e.o.Analysing != nil {
+		if err := e.o.Analysing.Acquire(ctx, p); err != nil {
+			return fmt.Errorf("analyse: %w", err)
+		}
+		defer e.o.Analysing.Release()
+	}
+	for _, put := range puts {
+		e.analysePut(put)
+	}
+	return nil
+}
+
+// analysePut gives a put the terms of its content and date, and the vector of the
 // configured model where that works from an analysed text; other vectors go.
-func (e *Engine) analyse(p *record.Put) {
+func (e *Engine) analysePut(p *record.Put) {
 	r := e.analyzer.Read(p.Content)
 	defer r.Close()
 	p.Terms, p.Vectors = terms(p, r), nil
@@ -293,12 +287,16 @@ func terms(p *record.Put, r *text.Reading) *record.Terms {
 	}
 }
 
-func (e *Engine) embedPuts(ctx context.Context, intents []*putIntent) error {
+// embedPuts analyses and embeds the puts of a request.
+func (e *Engine) embedPuts(ctx context.Context, p lembra.Principal, intents []*putIntent) error {
 	puts := make([]*record.Put, 0, len(intents))
 	for _, in := range intents {
 		if in != nil {
 			puts = append(puts, in.put)
 		}
+	}
+	if err := e.analyse(ctx, p, puts); err != nil {
+		return err
 	}
 	return e.embed(ctx, puts)
 }

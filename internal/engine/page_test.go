@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"lembra"
+	"lembra/internal/engine"
 	"lembra/internal/storetest"
 )
 
@@ -94,4 +96,59 @@ func TestLongHistory(t *testing.T) {
 	if got := must[[]lembra.Memory](t)(e.History(t.Context(), tenant(acme), "a", "m", 1)); got == nil || len(got) != 0 {
 		t.Errorf("before the first version: %v", got)
 	}
+}
+
+// turns counts who has one.
+type turns struct {
+	taken, has int
+	of         lembra.Principal
+	refused    error
+}
+
+func (n *turns) Acquire(_ context.Context, p lembra.Principal) error {
+	if n.refused == nil {
+		n.taken, n.has, n.of = n.taken+1, n.has+1, p
+	}
+	return n.refused
+}
+
+func (n *turns) Release() { n.has-- }
+
+// Long texts are analysed when it is their turn, whichever way they come; short ones wait for
+// nobody.
+func TestLongTextsTakeTurns(t *testing.T) {
+	n := new(turns)
+	e := open(t, storetest.NewMemory(), func(o *engine.Options) { o.Analysing = n })
+	short, long := strings.Repeat("x", 8<<10), strings.Repeat("x", 8<<10+1)
+	store := func(contents ...string) error {
+		var batch []lembra.MemorizeRequest
+		for _, c := range contents {
+			batch = append(batch, lembra.MemorizeRequest{AgentID: "a", Content: c})
+		}
+		if failed := e.Memorize(t.Context(), principal(acme), "", batch)[0].Error; failed != nil {
+			return failed
+		}
+		return nil
+	}
+	m := must[lembra.Memorized](t)(memorize(t, e, "", lembra.MemorizeRequest{AgentID: "a", Content: "short"}))
+	patch := func(content string) error {
+		_, err := e.Patch(t.Context(), tenant(acme), "a", m.MemoryID, 0, lembra.PatchRequest{Content: lembra.Some(content)})
+		return err
+	}
+	if store(short) != nil || patch(short) != nil || n.taken != 0 {
+		t.Errorf("%d short texts took turns", n.taken)
+	}
+	for name, do := range map[string]func() error{
+		"a long text":           func() error { return store(long) },
+		"many that are no less": func() error { return store(short, "x") },
+		"a long patch":          func() error { return patch(long) },
+	} {
+		*n = turns{}
+		if err := do(); err != nil || n.taken != 1 || n.has != 0 || n.of.Tenant != tenant(acme) {
+			t.Errorf("%s: %v, %d turns were taken, %d are left, of %v", name, err, n.taken, n.has, n.of)
+		}
+	}
+	n.refused = &lembra.Error{Code: lembra.CodeOverloaded, Message: "no turn"}
+	wantCode(t, store(long), lembra.CodeOverloaded)
+	wantCode(t, patch(long+"y"), lembra.CodeOverloaded)
 }
