@@ -23,20 +23,24 @@ func TestChaosSlowSenders(t *testing.T) {
 		quietly(t, "good users", r)
 		return r
 	}
-	alone := measure()
+	// Twice each, and the first like the last: a machine that grows slower or quicker
+	// meanwhile does so for both.
+	before := measure()
 	ramp := full(5*time.Second, 100*time.Millisecond)
 	senders := c.start(t, 19, command.ChaosLoad{
 		Does: command.ChaosDrip, Sources: sources(1), Users: full(5000, 50), Ramp: ramp, Pause: time.Second,
 	})
 	time.Sleep(ramp + phase/5)
-	beside := measure()
+	beside := []command.ChaosResult{measure(), measure()}
 	slow := senders.stop(t)
 	if slow.Begun != senders.plan.Users || slow.Failures["connect"] > 0 || *chaos && slow.Failures["cut"] == 0 {
 		t.Errorf("%d slow senders connected, and met: %v", slow.Begun, slow.Failures)
 	}
-	if *chaos && beside.OK.P99 > 2*alone.OK.P99 {
-		t.Errorf("p99 of good users is %v beside slow senders, %v alone", beside.OK.P99, alone.OK.P99)
+	alone := []command.ChaosResult{before, measure()}
+	p99 := func(of []command.ChaosResult) time.Duration { return (of[0].OK.P99 + of[1].OK.P99) / 2 }
+	if *chaos && p99(beside) > 2*p99(alone) {
+		t.Errorf("p99 of good users is %v beside slow senders, %v alone", p99(beside), p99(alone))
 	}
-	t.Logf("slow senders: %d good users alone: %s; beside %d slow connections, cut %d times: %s; %s",
-		full(500, 20), alone.OK, slow.Begun, slow.Failures["cut"], beside.OK, c.check(t))
+	t.Logf("slow senders: %d good users alone: %s, and again: %s; beside %d slow connections, cut %d times: %s, and again: %s; %s",
+		full(500, 20), alone[0].OK, alone[1].OK, slow.Begun, slow.Failures["cut"], beside[0].OK, beside[1].OK, c.check(t))
 }
