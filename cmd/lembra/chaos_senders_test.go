@@ -23,8 +23,8 @@ func TestChaosSlowSenders(t *testing.T) {
 		quietly(t, "good users", r)
 		return r
 	}
-	// Twice each, and the first like the last: a machine that grows slower or quicker
-	// meanwhile does so for both.
+	// Alone first and last: a server that began empty is quicker at first, whoever is
+	// beside.
 	before := measure()
 	ramp := full(5*time.Second, 100*time.Millisecond)
 	senders := c.start(t, 19, command.ChaosLoad{

@@ -150,6 +150,7 @@ func TestTLS(t *testing.T) {
 	group.Wait()
 }
 
+// metric is the value of a counter or gauge, or how many values a histogram has.
 func metric(t *testing.T, p *Program, name string) float64 {
 	t.Helper()
 	families, err := p.registry.Gather()
@@ -158,7 +159,8 @@ func metric(t *testing.T, p *Program, name string) float64 {
 	}
 	for _, f := range families {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetCounter().GetValue() + f.GetMetric()[0].GetGauge().GetValue()
+			m := f.GetMetric()[0]
+			return m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	t.Fatalf("no metric %s", name)

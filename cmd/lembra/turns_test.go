@@ -34,7 +34,7 @@ func TestLongRequestsTakeTurns(t *testing.T) {
 			return err
 		},
 	} {
-		for deadline := time.Now().Add(30 * time.Second); waits(t, p, stage) == 0 && !t.Failed(); {
+		for deadline := time.Now().Add(30 * time.Second); metric(t, p, "lembra_"+stage+"_wait_seconds") == 0 && !t.Failed(); {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: nobody waits for a turn", stage)
 			}
@@ -49,20 +49,4 @@ func TestLongRequestsTakeTurns(t *testing.T) {
 			group.Wait()
 		}
 	}
-}
-
-// waits is how many requests waited for a turn in a stage.
-func waits(t *testing.T, p *Program, stage string) uint64 {
-	t.Helper()
-	families, err := p.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == "lembra_"+stage+"_wait_seconds" {
-			return f.GetMetric()[0].GetHistogram().GetSampleCount()
-		}
-	}
-	t.Fatalf("no figures of %s", stage)
-	return 0
 }
